@@ -1,0 +1,61 @@
+# Compiler settings and the two helpers every module uses.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "" FORCE)
+endif()
+# -O2 with little debug information: backtraces stay readable and the build stays quick on two cores.
+set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1")
+
+find_program(TASKER_CCACHE ccache)
+if(TASKER_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER "${TASKER_CCACHE}")
+endif()
+
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+find_package(fmt REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(simdjson REQUIRED)
+find_package(yaml-cpp REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(OpenSSL REQUIRED)
+pkg_check_modules(ZMQ REQUIRED IMPORTED_TARGET libzmq)
+pkg_check_modules(PQXX REQUIRED IMPORTED_TARGET libpqxx)
+pkg_check_modules(PQ REQUIRED IMPORTED_TARGET libpq)
+# libexpected-dev and libvalijson-dev are header-only in /usr/include and need no target.
+
+add_library(tasker_settings INTERFACE)
+target_include_directories(tasker_settings INTERFACE "${PROJECT_SOURCE_DIR}")
+target_compile_options(tasker_settings INTERFACE -Wall -Wextra -Wpedantic -Wconversion)
+if(TASKER_WERROR)
+  target_compile_options(tasker_settings INTERFACE -Werror)
+endif()
+if(TASKER_SANITIZE)
+  target_compile_options(tasker_settings INTERFACE "-fsanitize=${TASKER_SANITIZE}" -fno-omit-frame-pointer
+                                                   -fno-sanitize-recover=all)
+  target_link_options(tasker_settings INTERFACE "-fsanitize=${TASKER_SANITIZE}")
+endif()
+target_link_libraries(tasker_settings INTERFACE Threads::Threads)
+
+# tasker_library(NAME SOURCES a.cpp … LINK lib …): a static module library.
+function(tasker_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(${name} PUBLIC tasker_settings ${ARG_LINK})
+endfunction()
+
+# tasker_test(NAME SOURCES a.cpp … LINK lib … LABEL unit|store|…): one GoogleTest executable, registered with
+# ctest under its label so that fast and slow tests can be told apart.
+function(tasker_test name)
+  cmake_parse_arguments(ARG "" "LABEL" "SOURCES;LINK" ${ARGN})
+  find_package(GTest REQUIRED)
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE tasker_settings ${ARG_LINK} GTest::gtest GTest::gmock GTest::gtest_main)
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABEL}" ENVIRONMENT "TASKER_SOURCE_DIR=${PROJECT_SOURCE_DIR}")
+endfunction()

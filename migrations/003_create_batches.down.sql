@@ -1,0 +1,2 @@
+DROP TABLE tasker_step_execution_batch_transitions, tasker_step_execution_batch_received_results,
+    tasker_step_execution_batch_steps, tasker_step_execution_batches;

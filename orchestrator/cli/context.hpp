@@ -1,0 +1,69 @@
+// What every command shares: the global options, the way to the database, and how answers are printed.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+#include "orchestrator/cli/database_choice.hpp"
+#include "orchestrator/cli/exit_code.hpp"
+#include "orchestrator/options/options.hpp"
+#include "orchestrator/store/connection.hpp"
+
+namespace tasker::cli {
+
+using Json = nlohmann::ordered_json;
+
+/// Global options and services. Commands hold a reference; it lives as long as main().
+class Context {
+  public:
+    // Global options, valid once an action runs.
+    std::string database_option;
+    std::string config_option;
+    bool json = false;
+    bool no_color = false;
+
+    /// Makes `action` what `command` does. It runs after the whole command line was read, so that global
+    /// options may stand anywhere. It returns the exit code or throws CommandError or store::DatabaseError.
+    void on_run(CLI::App* command, std::function<ExitCode()> action);
+    /// Runs the chosen action; turns what it throws into a text on stderr and an exit code.
+    ExitCode run();
+
+    /// The database's URL and where it was found (see database_choice.hpp). Throws CommandError when none is
+    /// known.
+    DatabaseChoice database() const;
+    /// A connection to it. Throws CommandError (database_unreachable) with what to do.
+    store::Connection connect() const;
+    /// The same, with the schema checked: throws CommandError (schema_mismatch) naming the command that
+    /// helps.
+    store::Connection connect_checked() const;
+    /// The settings from --config, or from config/orchestrator.yaml where it exists, with the environment
+    /// applied. Throws CommandError (usage) listing every problem.
+    const options::Options& settings() const;
+
+    /// Whether to use colour and redraw lines on standard output.
+    bool color() const;
+    bool is_terminal() const;
+    /// Prints one JSON document on standard output.
+    void print_json(const Json& document) const;
+    /// Prints a line on standard output.
+    void print(std::string_view line) const;
+    /// A remark for people on standard error; not printed with --json.
+    void remark(std::string_view line) const;
+
+    /// Loads all templates of a directory into the database and returns a line about it ("4 templates, 1
+    /// new"). Set by the `template` commands; `tasker dev` calls it when it is set. Throws CommandError on
+    /// bad templates.
+    std::function<std::string(const std::string& database_url, const std::string& directory)> load_templates;
+
+  private:
+    void print_error(ExitCode code, const std::string& message, const std::string& advice) const;
+
+    std::function<ExitCode()> action_;
+    mutable std::optional<options::Options> settings_;
+};
+
+}  // namespace tasker::cli

@@ -1,0 +1,21 @@
+#include "orchestrator/core/retry_policy.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace tasker::core {
+
+double backoff_seconds(const RetryBackoff& policy, int attempt, std::optional<double> requested,
+                       double random) {
+    if (requested && std::isfinite(*requested)) return std::clamp(*requested, 0.0, policy.max_seconds);
+    // pow may overflow to infinity for a high attempt, and infinity times zero is no number: stay finite, and
+    // let the cap do the rest.
+    const double growth =
+        std::min(std::pow(policy.multiplier, std::max(attempt, 1) - 1), std::numeric_limits<double>::max());
+    const double grown = std::min(policy.base_seconds * growth, std::numeric_limits<double>::max());
+    const double varied = grown * (1.0 + policy.jitter * (2.0 * random - 1.0));
+    return std::clamp(varied, 0.0, policy.max_seconds);
+}
+
+}  // namespace tasker::core

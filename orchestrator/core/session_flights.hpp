@@ -1,0 +1,81 @@
+// Which delivered steps hold credit, by (batch, step). The table outlives the loss of a session, so that a
+// report which comes late, twice, or after the loss gives back nothing a second time.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "orchestrator/core/session_spec.hpp"
+
+namespace tasker::core {
+
+/// Credit that was freed, and whose it was (nullptr: the batch is not known).
+struct Freed {
+    std::int32_t credit = 0;
+    const std::string* session = nullptr;
+};
+
+/// Pure bookkeeping. Every call says how much credit it freed or took; the registry keeps the sums.
+class FlightTable {
+  public:
+    /// Enters the batch; `holds_credit` is false for a batch whose session is gone already. A batch that is
+    /// known stays as it is. Returns the credit taken.
+    std::int32_t add(TakenBatch batch, bool holds_credit);
+
+    /// The step's final report came (first or again): 1 when that freed credit, else 0. With `still_running`
+    /// the credit stays until `release_unlisted`.
+    Freed reported(std::string_view batch_uuid, std::int64_t step_id, bool still_running);
+    std::int32_t reported_all(std::string_view batch_uuid);
+
+    /// The batch has ended: frees what it holds and drops it, apart from steps that still run.
+    std::int32_t forget(std::string_view batch_uuid);
+
+    /// Steps of `session` that were reported as still running and that it no longer lists give their credit
+    /// back. Returns how much.
+    std::int32_t release_unlisted(std::string_view session, const Inventory& inventory);
+
+    /// The session is lost: everything of it. Returns the credit freed.
+    std::int32_t release_session(std::string_view session);
+
+    /// The session is back: what it lists as held or running, of its own batches and not reported, takes
+    /// credit again. Returns how much.
+    std::int32_t retake(std::string_view session, const Inventory& inventory);
+
+    /// True the first time this (known) step is said to run.
+    bool note_running(std::string_view batch_uuid, std::int64_t step_id);
+
+    /// Steps that have no final report yet; empty for an unknown batch.
+    std::vector<std::int64_t> unreported(std::string_view batch_uuid) const;
+    /// nullptr for a batch that is not known; the views live until the batch is forgotten.
+    const std::string* session_of(std::string_view batch_uuid) const;
+    const std::string* handler_class_of(std::string_view batch_uuid) const;
+    /// Credit held by a session's batches, counted anew.
+    std::int32_t count_held(std::string_view session) const;
+    std::int64_t count_all_held() const;
+    std::size_t size() const { return flights_.size(); }
+
+  private:
+    struct Slot {
+        std::int64_t step_id = 0;
+        bool holds_credit = false;
+        bool reported = false;
+        bool still_running = false;  // reported with handler_stopped: false
+        bool running_seen = false;
+    };
+    struct Flight {
+        std::string session;
+        std::string handler_class;
+        std::vector<Slot> slots;  // sorted by step_id
+        bool forgotten = false;   // ended, but a handler of it still runs
+    };
+
+    static std::int32_t held_by(const Flight& flight);
+    static Slot* find_slot(Flight& flight, std::int64_t step_id);
+
+    TextMap<Flight> flights_;
+    std::int64_t still_running_ = 0;  // slots with the flag: usually none, which spares the search
+};
+
+}  // namespace tasker::core

@@ -1,0 +1,83 @@
+// The questions one may ask the registry; nothing here changes it, apart from taking what it collected.
+#include <algorithm>
+#include <utility>
+
+#include "orchestrator/core/session_registry.hpp"
+
+namespace tasker::core {
+
+bool SessionRegistry::serves(std::string_view name, std::string_view namespace_name,
+                             std::string_view handler_class) const {
+    if (name.empty()) return plain_.serves(handler_class);
+    const Session* session = find(name);
+    if (session == nullptr) return false;
+    const auto& removed = session->removed_handlers;
+    return matches_any(session->spec.namespaces, namespace_name) &&
+           matches_any(session->spec.handlers, handler_class) &&
+           std::find(removed.begin(), removed.end(), handler_class) == removed.end();
+}
+
+std::optional<SessionState> SessionRegistry::state_of(std::string_view name) const {
+    const Session* session = find(name);
+    if (session == nullptr) return std::nullopt;
+    return session->state;
+}
+
+bool SessionRegistry::is_ready(std::string_view name) const {
+    return state_of(name) == SessionState::ready;
+}
+
+std::vector<SessionView> SessionRegistry::snapshot(milliseconds now) const {
+    std::vector<SessionView> views;
+    views.reserve(sessions_.size());
+    for (const auto& [name, session] : sessions_) {
+        views.push_back({session.spec, session.state, session.subscribed, now - session.last_heard,
+                         session.in_flight, session.reserved, credit_limit(session.spec)});
+    }
+    return views;
+}
+
+std::vector<SessionChange> SessionRegistry::take_changes() {
+    return std::exchange(changes_, {});
+}
+
+bool SessionRegistry::take_credit_appeared() {
+    return std::exchange(credit_appeared_, false);
+}
+
+std::optional<std::string> SessionRegistry::sanity_check() const {
+    std::int64_t total = flights_.count_held("");
+    for (const auto& [name, session] : sessions_) {
+        const std::string where = "session " + name + ": ";
+        const std::int32_t held = flights_.count_held(name);
+        if (session.spec.session != name) return where + "kept under another name";
+        if (session.in_flight != held) {
+            return where + "in flight " + std::to_string(session.in_flight) + ", its batches hold " +
+                   std::to_string(held);
+        }
+        if (session.reserved < 0) return where + "reserved " + std::to_string(session.reserved);
+        if (session.excess < 0) return where + "excess " + std::to_string(session.excess);
+        if (session.in_flight + session.reserved > credit_limit(session.spec) + session.excess) {
+            return where + std::to_string(session.in_flight) + " in flight and " +
+                   std::to_string(session.reserved) + " reserved exceed the limit of " +
+                   std::to_string(credit_limit(session.spec));
+        }
+        if (session.state == SessionState::lost && held != 0) return where + "lost, but holds credit";
+        if (session.state == SessionState::ready && !session.subscribed)
+            return where + "ready, not subscribed";
+        total += held;
+    }
+    // Batches of sessions that have not said hello yet hold credit too.
+    if (total > in_flight_total_) return "the sum of credit in flight is too small";
+    if (flights_.count_all_held() != in_flight_total_) {
+        return "credit in flight is " + std::to_string(in_flight_total_) + ", the batches hold " +
+               std::to_string(flights_.count_all_held());
+    }
+    for (const std::string& batch_uuid : plain_.open_batches()) {
+        if (flights_.session_of(batch_uuid) == nullptr)
+            return "open plain batch " + batch_uuid + " is not known";
+    }
+    return std::nullopt;
+}
+
+}  // namespace tasker::core

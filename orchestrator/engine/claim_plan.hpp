@@ -1,0 +1,39 @@
+// Turns free credit into the keys and slots of a turn: sessions that serve the same handler keys form a
+// profile.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "orchestrator/core/session_registry.hpp"
+#include "orchestrator/engine/handler_keys.hpp"
+#include "orchestrator/ports/credit.hpp"
+#include "orchestrator/ports/store.hpp"
+
+namespace tasker::engine {
+
+class ClaimPlanner {
+  public:
+    /// Forgets which session serves what: sessions or definitions have changed.
+    void forget_sessions() { served_.clear(); }
+
+    /// Fills keys, slots and sessions of `input`. Returns true when a waiting key will be looked at, so that
+    /// the turn is worth its while even without messages.
+    bool plan(const std::vector<core::CreditOffer>& offers, ports::CreditPool& credit,
+              const HandlerKeys& keys, ports::TurnInput& input);
+
+  private:
+    const std::vector<std::int32_t>& served_by(const std::string& session, ports::CreditPool& credit,
+                                               const HandlerKeys& keys);
+    std::int32_t next_plain_key(const std::vector<std::int32_t>& served, const HandlerKeys& keys);
+
+    std::unordered_map<std::string, std::vector<std::int32_t>> served_;
+    std::size_t plain_turn_ = 0;
+};
+
+/// Slots that one turn fills at most: bounds the size of a transaction.
+inline constexpr std::size_t kSlotsPerTurnMax = 1000;
+
+}  // namespace tasker::engine

@@ -1,0 +1,145 @@
+#include "orchestrator/engine/io_loop.hpp"
+
+#include <random>
+#include <stdexcept>
+#include <utility>
+
+#include "orchestrator/engine/io_worker.hpp"
+#include "orchestrator/util/log.hpp"
+
+namespace tasker::engine {
+
+namespace log = util::log;
+
+core::RegistrySettings registry_settings(const IoOptions& options) {
+    core::RegistrySettings settings;
+    settings.heartbeat = options.heartbeat;
+    settings.suspect_after = options.suspect_after;
+    settings.lease = options.lease;
+    settings.disconnect_grace = options.disconnect_grace;
+    settings.plain_batch_steps_max = options.plain_batch_steps_max;
+    settings.nonce_prefix =
+        std::to_string(options.epoch) + "-" + std::to_string(std::random_device{}()) + "-";
+    return settings;
+}
+
+IoLoop::IoLoop(zmq::context_t& context, IoOptions options, SharedRegistry& registry, Mailbox& mailbox,
+               HealthSource health)
+    : options_(std::move(options)), registry_(registry), mailbox_(mailbox), health_(std::move(health)) {
+    worker_ = std::make_unique<Worker>(context, options_, registry_, mailbox_, health_, counters_);
+    steps_endpoint_ = worker_->steps_endpoint();
+    results_endpoint_ = worker_->results_endpoint();
+    command_endpoint_ = worker_->command_endpoint();
+}
+
+IoLoop::~IoLoop() {
+    stop();
+    worker_.reset();
+}
+
+void IoLoop::start() {
+    const milliseconds now = util::boot_time();
+    // Sessions of the time before need a lease to come back and announce what they serve.
+    registry_.with([&](auto& registry) { registry.open_plain_mode(now + options_.lease); });
+    thread_ = std::thread([this] { run(); });
+}
+
+void IoLoop::stop() {
+    stopping_.store(true);
+    wake_.notify();
+    if (thread_.joinable()) thread_.join();
+}
+
+void IoLoop::run() {
+    try {
+        bool stop = false;
+        while (!stop) {
+            worker_->wait(wake_);
+            stop =
+                stopping_.load();  // read before the calls, so that those made before stop() are among them
+            worker_->read_sockets();
+            for (Call& call : take_calls()) {
+                std::visit([&](auto& what) { worker_->carry_out(std::move(what)); }, call);
+            }
+            worker_->finish_round();
+        }
+    } catch (const transport::ContextTerminated&) {
+        log::debug("the io thread ends with its context");
+    } catch (const std::exception& error) {
+        log::error("the io thread failed", {{"cause", error.what()}});
+        {
+            const std::lock_guard lock(mutex_);
+            failure_ = error.what();
+        }
+        mailbox_.close();
+    }
+    worker_.reset();  // closes the sockets in the thread that used them
+}
+
+std::string IoLoop::failure() const {
+    const std::lock_guard lock(mutex_);
+    return failure_;
+}
+
+// ---------------------------------------------------------------- calls of other threads
+
+void IoLoop::enqueue(Call call) {
+    bool first = false;
+    {
+        const std::lock_guard lock(mutex_);
+        first = calls_.empty();
+        calls_.push_back(std::move(call));
+    }
+    if (first) wake_.notify();
+}
+
+std::vector<IoLoop::Call> IoLoop::take_calls() {
+    const std::lock_guard lock(mutex_);
+    std::vector<Call> calls;
+    calls.swap(calls_);
+    return calls;
+}
+
+void IoLoop::adopt(std::vector<ports::AdoptedBatch> batches) {
+    registry_.with([&](auto& registry) {
+        for (const auto& adopted : batches) {
+            core::TakenBatch taken{
+                adopted.batch.batch_uuid, adopted.batch.session, adopted.batch.handler_class, {}};
+            for (const auto& step : adopted.batch.steps) taken.step_ids.push_back(step.step_id);
+            registry.adopt(std::move(taken));
+        }
+    });
+    enqueue(std::move(batches));
+}
+
+void IoLoop::publish(std::vector<ports::OutboundBatch> batches) {
+    enqueue(std::move(batches));
+}
+
+void IoLoop::acknowledge(std::vector<ports::AckList> acks) {
+    enqueue(std::move(acks));
+}
+
+void IoLoop::request_reports(std::string session, std::string batch_uuid,
+                             std::vector<std::int64_t> step_ids) {
+    enqueue(RequestReports{std::move(session), std::move(batch_uuid), std::move(step_ids)});
+}
+
+void IoLoop::cancel_steps(std::string session, std::string batch_uuid,
+                          std::vector<ports::DeliveredStep> steps, std::string reason) {
+    enqueue(CancelSteps{std::move(session), std::move(batch_uuid), std::move(steps), std::move(reason)});
+}
+
+void IoLoop::drain_session(std::string session, std::int64_t deadline_ms) {
+    enqueue(DrainSession{std::move(session), deadline_ms});
+}
+
+void IoLoop::forget(std::vector<std::string> batch_uuids) {
+    enqueue(Forget{std::move(batch_uuids)});
+}
+
+void IoLoop::refuse_new_sessions() {
+    enqueue(RefuseSessions{});
+}
+
+}  // namespace tasker::engine

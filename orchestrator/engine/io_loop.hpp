@@ -1,0 +1,116 @@
+// The io thread: owner of every ZeroMQ socket, and the only one that touches them.
+//
+// It waits in one poll for the three sockets and for the listener's calls, reads each socket up to a budget,
+// carries out the calls, serves the timers, and hands everything it has for the listener over at once. It
+// never touches the database and never waits for anybody: a queue that is full is a timer. Nothing it holds
+// must survive: sessions say hello again, and open batches are adopted from the database. A failure it cannot
+// mend (a socket call that may not fail) ends the thread, closes the mailbox, and is asked for by `failure`.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <variant>
+#include <vector>
+#include <zmq.hpp>
+
+#include "orchestrator/engine/io_command.hpp"
+#include "orchestrator/engine/io_options.hpp"
+#include "orchestrator/engine/io_registry.hpp"
+#include "orchestrator/engine/mailbox.hpp"
+#include "orchestrator/ports/delivery.hpp"
+#include "orchestrator/util/event_fd.hpp"
+
+namespace tasker::engine {
+
+/// Implements the listener's Publisher; its calls come from any thread, are queued and carried out in order.
+class IoLoop final : public ports::Publisher {
+  public:
+    /// Binds the three endpoints at once; throws transport::BindError naming the one that cannot be bound.
+    /// `context`, `registry` and `mailbox` outlive the loop.
+    IoLoop(zmq::context_t& context, IoOptions options, SharedRegistry& registry, Mailbox& mailbox,
+           HealthSource health);
+    /// Stops, when that has not been done.
+    ~IoLoop() override;
+    IoLoop(const IoLoop&) = delete;
+    IoLoop& operator=(const IoLoop&) = delete;
+
+    /// Starts the thread. Before it: adopt what is open, so that its credit is taken when the first session
+    /// comes.
+    void start();
+    /// New sessions are refused (`draining`) from now on; everything else goes on.
+    void refuse_new_sessions();
+    /// Carries out what was called before, closes the sockets (what they have queued is sent for a moment
+    /// more) and ends the thread. Safe to call twice.
+    void stop();
+
+    /// Adoption takes the credit in the caller's thread, before it returns.
+    void adopt(std::vector<ports::AdoptedBatch> batches) override;
+    void publish(std::vector<ports::OutboundBatch> batches) override;
+    void acknowledge(std::vector<ports::AckList> acks) override;
+    void request_reports(std::string session, std::string batch_uuid,
+                         std::vector<std::int64_t> step_ids) override;
+    void cancel_steps(std::string session, std::string batch_uuid, std::vector<ports::DeliveredStep> steps,
+                      std::string reason) override;
+    void drain_session(std::string session, std::int64_t deadline_ms) override;
+    void forget(std::vector<std::string> batch_uuids) override;
+
+    const IoCounters& counters() const { return counters_; }
+    /// What was really bound; differs from the options for port 0 and `ipc://*`.
+    const std::string& steps_endpoint() const { return steps_endpoint_; }
+    const std::string& results_endpoint() const { return results_endpoint_; }
+    const std::string& command_endpoint() const { return command_endpoint_; }
+    /// Why the thread ended by itself; empty while it runs or after an orderly stop.
+    std::string failure() const;
+
+  private:
+    struct RequestReports {
+        std::string session;
+        std::string batch_uuid;
+        std::vector<std::int64_t> step_ids;
+    };
+    struct CancelSteps {
+        std::string session;
+        std::string batch_uuid;
+        std::vector<ports::DeliveredStep> steps;
+        std::string reason;
+    };
+    struct DrainSession {
+        std::string session;
+        std::int64_t deadline_ms = 0;
+    };
+    struct Forget {
+        std::vector<std::string> batch_uuids;
+    };
+    struct RefuseSessions {};
+    using Call = std::variant<std::vector<ports::OutboundBatch>, std::vector<ports::AdoptedBatch>,
+                              std::vector<ports::AckList>, RequestReports, CancelSteps, DrainSession, Forget,
+                              RefuseSessions>;
+    class Worker;
+
+    void enqueue(Call call);
+    std::vector<Call> take_calls();
+    void run();
+
+    const IoOptions options_;
+    SharedRegistry& registry_;
+    Mailbox& mailbox_;
+    const HealthSource health_;
+    IoCounters counters_;
+    std::string steps_endpoint_;
+    std::string results_endpoint_;
+    std::string command_endpoint_;
+
+    util::EventFd wake_;
+    std::atomic<bool> stopping_{false};
+    std::unique_ptr<Worker> worker_;  // the thread's own, once it runs
+    std::thread thread_;
+
+    mutable std::mutex mutex_;
+    std::vector<Call> calls_;  // guarded by mutex_
+    std::string failure_;      // guarded by mutex_
+};
+
+}  // namespace tasker::engine

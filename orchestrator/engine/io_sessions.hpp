@@ -1,0 +1,67 @@
+// The life of sessions on the wire: hello → welcome → probe → ready, heartbeats both ways, goodbye. The
+// registry decides, this class speaks.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "orchestrator/engine/io_dispatch.hpp"
+#include "orchestrator/engine/io_options.hpp"
+#include "orchestrator/engine/io_post.hpp"
+#include "orchestrator/engine/io_registry.hpp"
+#include "orchestrator/engine/io_sender.hpp"
+
+namespace tasker::engine {
+
+/// Belongs to the io thread.
+class IoSessions {
+  public:
+    IoSessions(const IoOptions& options, SharedRegistry& registry, IoSender& sender, IoPost& post,
+               IoDispatch& dispatch, IoCounters& counters)
+        : options_(options),
+          registry_(registry),
+          sender_(sender),
+          post_(post),
+          dispatch_(dispatch),
+          counters_(counters) {}
+
+    void on_subscription(const transport::SubscriptionChange& change, milliseconds now);
+
+    void on_hello(const protocol::Hello& hello, milliseconds now);
+    void on_ready(const protocol::Ready& ready, milliseconds now);
+    void on_heartbeat(const protocol::WorkerHeartbeat& heartbeat, milliseconds now);
+    void on_goodbye(const protocol::Goodbye& goodbye, milliseconds now);
+    /// A hello this version cannot read, but whose session is known: tell it why.
+    void refuse(std::string_view session, std::string_view code, std::string message);
+
+    /// Heartbeats when due; silence and leases judged at `heard_until`, up to which every message that has
+    /// arrived has been read; probes; what has changed is logged and posted.
+    void tick(milliseconds now, milliseconds heard_until);
+    void report_changes();
+    milliseconds next_deadline();
+
+    /// New sessions are refused from now on (`draining`).
+    void refuse_new_sessions() { refusing_ = true; }
+
+  private:
+    void on_plain(bool subscribed);
+    void on_control_subscribed(std::string_view session);
+    void send_welcome(std::string_view session);
+    void send_heartbeats(milliseconds now);
+    void log_change(const core::SessionChange& change);
+    bool hears_control(std::string_view session) const { return control_.find(session) != control_.end(); }
+
+    const IoOptions& options_;
+    SharedRegistry& registry_;
+    IoSender& sender_;
+    IoPost& post_;
+    IoDispatch& dispatch_;
+    IoCounters& counters_;
+    core::TextMap<std::int32_t> control_;  // subscriptions of control topics, by session
+    std::int64_t heartbeat_n_ = 0;
+    milliseconds next_heartbeat_{0};
+    bool refusing_ = false;
+};
+
+}  // namespace tasker::engine

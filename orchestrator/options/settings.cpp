@@ -1,0 +1,305 @@
+#include "orchestrator/options/settings.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace tasker::options {
+
+namespace {
+
+constexpr std::int64_t kDayMs = 24LL * 3600 * 1000;
+constexpr std::int64_t kMiB = 1024LL * 1024;
+
+// A captureless accessor to one member, e.g. SLOT(timers.heartbeat).
+#define TASKER_SLOT(member) (+[](Options& options) { return &options.member; })
+
+std::vector<Setting> build_general() {
+    return {
+        {.key = "environment",
+         .slot = TASKER_SLOT(environment),
+         .form = TextForm::name,
+         .environment_variable = "TASKER_ENV",
+         .description = "Which entry of a template's `environments` applies."},
+        {.key = "templates_dir",
+         .slot = TASKER_SLOT(templates_dir),
+         .form = TextForm::path,
+         .description =
+             "Directory of the task templates (*.yaml, *.yml), relative to the working directory."},
+        {.key = "allow_insecure",
+         .slot = TASKER_SLOT(allow_insecure),
+         .description =
+             "Allow binding to other addresses than loopback and ipc. Traffic is neither encrypted nor "
+             "authenticated: whoever reaches the port can run steps and report results."},
+        {.key = "retention.days",
+         .slot = TASKER_SLOT(retention_days),
+         .unit = "days",
+         .min = 0,
+         .max = 3650,
+         .description = "How long ended tasks are kept; 0 keeps everything."},
+        {.key = "database.url",
+         .slot = TASKER_SLOT(database.url),
+         .environment_variable = "TASKER_DATABASE_URL",
+         .description =
+             "PostgreSQL connection, as URL (postgresql://user@host/name) or as key=value words. Has no "
+             "default: the orchestrator does not start without it."},
+        {.key = "database.connect_timeout_ms",
+         .slot = TASKER_SLOT(database.connect_timeout),
+         .unit = "ms",
+         .min = 100,
+         .max = 300'000,
+         .description = "How long one attempt to connect to PostgreSQL may take."},
+        {.key = "database.reconnect_max_ms",
+         .slot = TASKER_SLOT(database.reconnect_max),
+         .unit = "ms",
+         .min = 100,
+         .max = 300'000,
+         .description =
+             "Longest pause between two attempts while PostgreSQL is away; the pause starts at 100 ms and "
+             "doubles."},
+        {.key = "http.bind",
+         .slot = TASKER_SLOT(http.bind),
+         .form = TextForm::http_bind,
+         .environment_variable = "TASKER_HTTP_BIND",
+         .description = "Address of the HTTP interface as host:port; `off` serves none."},
+        {.key = "log.level",
+         .slot = TASKER_SLOT(log.level),
+         .description = "The least important messages that are still written."},
+        {.key = "log.format",
+         .slot = TASKER_SLOT(log.format),
+         .description = "`text` for people (key=value), `json` for machines (one object per line)."},
+    };
+}
+
+std::vector<Setting> build_timers() {
+    return {
+        {.key = "timers.heartbeat_ms",
+         .slot = TASKER_SLOT(timers.heartbeat),
+         .unit = "ms",
+         .min = 10,
+         .max = 60'000,
+         .description = "Interval of heartbeats in both directions. Less than suspect_after_ms."},
+        {.key = "timers.suspect_after_ms",
+         .slot = TASKER_SLOT(timers.suspect_after),
+         .unit = "ms",
+         .min = 20,
+         .max = 600'000,
+         .description = "A session silent for so long gets no new work. Less than lease_ms."},
+        {.key = "timers.lease_ms",
+         .slot = TASKER_SLOT(timers.lease),
+         .unit = "ms",
+         .min = 50,
+         .max = 3'600'000,
+         .description = "A session silent for so long is lost: its open steps are orphans."},
+        {.key = "timers.disconnect_grace_ms",
+         .slot = TASKER_SLOT(timers.disconnect_grace),
+         .unit = "ms",
+         .min = 0,
+         .max = 600'000,
+         .description =
+             "How long a session whose connection ended may take to come back before it is lost. At most "
+             "lease_ms."},
+        {.key = "timers.accept_timeout_ms",
+         .slot = TASKER_SLOT(timers.accept_timeout),
+         .unit = "ms",
+         .min = 10,
+         .max = 600'000,
+         .description = "A batch that is not accepted in this time is published again. Less than lease_ms."},
+        {.key = "timers.timeout_grace_ms",
+         .slot = TASKER_SLOT(timers.timeout_grace),
+         .unit = "ms",
+         .min = 0,
+         .max = 600'000,
+         .description =
+             "How long after its time-out a started step may still report before it is an orphan."},
+        {.key = "timers.start_window_ms",
+         .slot = TASKER_SLOT(timers.start_window),
+         .unit = "ms",
+         .min = 10,
+         .max = 60'000,
+         .description =
+             "A claim_first step must start this soon after its worker asked. Less than lease_ms."},
+        {.key = "timers.reconcile_grace_ms",
+         .slot = TASKER_SLOT(timers.reconcile_grace),
+         .unit = "ms",
+         .min = 0,
+         .max = 3'600'000,
+         .description =
+             "How long reports may be missing after a batch completion before they are asked for."},
+        {.key = "timers.resend_ms",
+         .slot = TASKER_SLOT(timers.resend),
+         .unit = "ms",
+         .min = 10,
+         .max = 30'000,
+         .description =
+             "First pause before a worker sends an unacknowledged report again; it doubles up to 30000."},
+        {.key = "delivery.prefetch",
+         .slot = TASKER_SLOT(delivery.prefetch),
+         .min = 1,
+         .max = 1000,
+         .description =
+             "Steps in flight per session are at most capacity times this, for workers that do not say "
+             "their own."},
+        {.key = "delivery.accept_resends",
+         .slot = TASKER_SLOT(delivery.accept_resends),
+         .min = 0,
+         .max = 100,
+         .description =
+             "How often a batch that is not accepted is published again before its session is suspect."},
+        {.key = "limits.batch_bytes",
+         .slot = TASKER_SLOT(limits.batch_bytes),
+         .unit = "bytes",
+         .min = 64LL * 1024,
+         .max = 256 * kMiB,
+         .description =
+             "Largest step_batch_request. A single step over it ends in error (request_too_large)."},
+        {.key = "limits.result_bytes",
+         .slot = TASKER_SLOT(limits.result_bytes),
+         .unit = "bytes",
+         .min = 1024,
+         .max = 128 * kMiB,
+         .description =
+             "Largest message of a worker. At most batch_bytes, since results travel on to later steps."},
+        {.key = "limits.depth",
+         .slot = TASKER_SLOT(limits.depth),
+         .unit = "levels",
+         .min = 8,
+         .max = 512,
+         .description = "Deepest nesting of JSON in a message."},
+    };
+}
+
+std::vector<Setting> build_step_execution() {
+    return {
+        {.key = "step_execution.step_publisher",
+         .slot = TASKER_SLOT(endpoints.steps.bind),
+         .form = TextForm::zmq_bind,
+         .environment_variable = "TASKER_STEPS_ENDPOINT",
+         .aliases = {"step_execution.rust_step_publisher"},
+         .description =
+             "Where the orchestrator binds the steps socket. The variable also sets what workers connect "
+             "to."},
+        {.key = "step_execution.result_subscriber",
+         .slot = TASKER_SLOT(endpoints.results.bind),
+         .form = TextForm::zmq_bind,
+         .environment_variable = "TASKER_RESULTS_ENDPOINT",
+         .aliases = {"step_execution.rust_result_subscriber"},
+         .description =
+             "Where the orchestrator binds the results socket. The variable also sets what workers connect "
+             "to."},
+        {.key = "step_execution.command",
+         .slot = TASKER_SLOT(endpoints.command.bind),
+         .form = TextForm::zmq_bind,
+         .environment_variable = "TASKER_COMMAND_ENDPOINT",
+         .description =
+             "Where the orchestrator binds the command socket; clients connect to the same, `*` read as "
+             "loopback."},
+        {.key = "step_execution.handler_step_subscriber",
+         .slot = TASKER_SLOT(endpoints.steps.connect),
+         .form = TextForm::zmq_connect,
+         .description =
+             "What workers connect to for steps: one endpoint or a list. Without it: step_publisher, `*` "
+             "read as loopback."},
+        {.key = "step_execution.handler_result_publisher",
+         .slot = TASKER_SLOT(endpoints.results.connect),
+         .form = TextForm::zmq_connect,
+         .description =
+             "What workers connect to for results: one endpoint or a list. Without it: result_subscriber, "
+             "`*` read as loopback."},
+        {.key = "step_execution.batch_size",
+         .slot = TASKER_SLOT(delivery.batch_size),
+         .unit = "steps",
+         .min = 1,
+         .max = 1000,
+         .description = "Most steps in one batch. Nothing waits to fill a batch."},
+        {.key = "step_execution.result_timeout_ms",
+         .slot = TASKER_SLOT(delivery.result_timeout),
+         .unit = "ms",
+         .min = 100,
+         .max = kDayMs,
+         .description = "Time limit of a whole batch in plain mode."},
+        {.key = "step_execution.step_queue_hwm",
+         .slot = TASKER_SLOT(delivery.step_queue_hwm),
+         .unit = "messages",
+         .min = 1,
+         .max = 1'000'000,
+         .description =
+             "High-water mark of the steps socket, per worker. Credit keeps the queue far below it."},
+        {.key = "step_execution.result_queue_hwm",
+         .slot = TASKER_SLOT(delivery.result_queue_hwm),
+         .unit = "messages",
+         .min = 1,
+         .max = 1'000'000,
+         .description =
+             "Most reports that wait for the database. Beyond it reports are dropped unacknowledged and "
+             "the workers send them again."},
+    };
+}
+
+#undef TASKER_SLOT
+
+std::vector<Setting> build_all() {
+    std::vector<Setting> all = build_general();
+    for (auto&& part : {build_timers(), build_step_execution()})
+        all.insert(all.end(), part.begin(), part.end());
+    return all;
+}
+
+template <typename... Functions>
+struct Overloaded : Functions... {
+    using Functions::operator()...;
+};
+template <typename... Functions>
+Overloaded(Functions...) -> Overloaded<Functions...>;
+
+}  // namespace
+
+std::span<const Setting> settings() {
+    static const std::vector<Setting> all = build_all();
+    return all;
+}
+
+const Setting* find_setting(std::string_view key) {
+    for (const Setting& setting : settings()) {
+        if (setting.key == key) return &setting;
+        if (std::find(setting.aliases.begin(), setting.aliases.end(), key) != setting.aliases.end())
+            return &setting;
+    }
+    return nullptr;
+}
+
+const std::vector<std::string>& log_level_names() {
+    static const std::vector<std::string> names{"trace", "debug", "info", "warning", "error"};
+    return names;
+}
+
+const std::vector<std::string>& log_format_names() {
+    static const std::vector<std::string> names{"text", "json"};
+    return names;
+}
+
+std::string value_text(const Setting& setting, const Options& options) {
+    // The slots hand out mutable pointers; nothing is written through them here.
+    Options copy = options;
+    return std::visit(
+        Overloaded{
+            [&](std::string* (*slot)(Options&)) { return *slot(copy); },
+            [&](bool* (*slot)(Options&)) { return std::string(*slot(copy) ? "true" : "false"); },
+            [&](int* (*slot)(Options&)) { return std::to_string(*slot(copy)); },
+            [&](std::int64_t* (*slot)(Options&)) { return std::to_string(*slot(copy)); },
+            [&](milliseconds* (*slot)(Options&)) { return std::to_string(slot(copy)->count()); },
+            [&](std::vector<std::string>* (*slot)(Options&)) {
+                const std::vector<std::string>& list = *slot(copy);
+                return list.size() == 1 ? list.front() : fmt::format("[{}]", fmt::join(list, ", "));
+            },
+            [&](LogLevel* (*slot)(Options&)) {
+                return log_level_names()[static_cast<std::size_t>(*slot(copy))];
+            },
+            [&](LogFormat* (*slot)(Options&)) {
+                return log_format_names()[static_cast<std::size_t>(*slot(copy))];
+            },
+        },
+        setting.slot);
+}
+
+}  // namespace tasker::options

@@ -1,0 +1,23 @@
+// Where a turn gets its credit: the session registry, guarded by its owner's mutex.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "orchestrator/core/session_registry.hpp"
+
+namespace tasker::ports {
+
+/// Thread-safe. A turn reserves all free credit, uses some of it and settles; settling with nothing taken is
+/// the rollback.
+class CreditPool {
+  public:
+    virtual ~CreditPool() = default;
+    virtual std::vector<core::CreditOffer> reserve() = 0;
+    virtual void settle(const std::vector<core::CreditOffer>& offers,
+                        std::vector<core::TakenBatch> taken) = 0;
+    virtual bool serves(std::string_view session, std::string_view namespace_name,
+                        std::string_view handler_class) = 0;
+};
+
+}  // namespace tasker::ports

@@ -1,0 +1,26 @@
+// What a database failure means for the caller. Actionable questions, not a tree of types: is the transaction
+// dead, is the connection, is the commit in doubt?
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+namespace tasker::ports {
+
+enum class DatabaseFault {
+    repeatable,  // deadlock, serialization failure: run the same transaction again
+    connection,  // the connection is gone; a commit may or may not have happened: reconnect and read back
+    data         // the server refused what it was given: repeating will not help
+};
+
+class DatabaseError : public std::runtime_error {
+  public:
+    DatabaseError(DatabaseFault fault, const std::string& message)
+        : std::runtime_error(message), fault_(fault) {}
+    DatabaseFault fault() const { return fault_; }
+
+  private:
+    DatabaseFault fault_;
+};
+
+}  // namespace tasker::ports

@@ -1,0 +1,134 @@
+// What crosses the border between the io thread (sockets, sessions, credit) and the listener (turns).
+// The io thread never touches the database; the listener never touches a socket. Both sides only see these
+// types, so either can be tested with a fake of the other.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "protocol/cpp/messages.hpp"
+
+namespace tasker::ports {
+
+/// One step of a batch as delivery sees it. `attempt` counts from 1.
+struct DeliveredStep {
+    std::int64_t step_id = 0;
+    std::int32_t attempt = 0;
+};
+
+/// A batch whose rows are committed and which may now be sent. `message` is the whole step_batch_request
+/// (JSON, without topic); `session` is empty for plain mode. Sending it again must be byte-identical.
+struct OutboundBatch {
+    std::string batch_uuid;
+    std::string session;
+    std::vector<DeliveredStep> steps;
+    std::string message;
+    // Of all its steps: what an `unknown_handler` rejection takes away from the session.
+    std::string handler_class = {};
+};
+
+/// A batch that was open when this orchestrator started: its credit is taken at once, and it is sent again,
+/// unchanged, when its session returns without knowing it (system.md §8.3). `steps` are the unreported ones.
+struct AdoptedBatch {
+    OutboundBatch batch;
+    bool accepted = false;
+};
+
+/// Sequences of one batch whose reports are committed (or, with `code`, were refused for good).
+struct AckedBatch {
+    std::string batch_uuid;
+    std::vector<std::int64_t> sequences;
+};
+struct RejectedReport {
+    std::string batch_uuid;
+    std::int64_t sequence = 0;
+    std::string code;
+};
+struct AckList {
+    std::string session;  // where the ack goes: `sent_by` when present, else the batch's session
+    std::vector<AckedBatch> batches;
+    std::vector<RejectedReport> rejected;
+};
+
+/// Listener → io. Every call is thread-safe, returns at once and is carried out in order.
+class Publisher {
+  public:
+    virtual ~Publisher() = default;
+    virtual void publish(std::vector<OutboundBatch> batches) = 0;
+    /// The complete list of open batches, as read from the database at start or after a lost connection:
+    /// whatever else the io thread held is forgotten and its credit returned; what a ready session may not
+    /// know is sent again, unchanged (the worker recognises the batch id).
+    virtual void adopt(std::vector<AdoptedBatch> batches) = 0;
+    virtual void acknowledge(std::vector<AckList> acks) = 0;
+    /// Asks the session to send again what stands in its outbox for this batch (report_request).
+    virtual void request_reports(std::string session, std::string batch_uuid,
+                                 std::vector<std::int64_t> step_ids) = 0;
+    virtual void cancel_steps(std::string session, std::string batch_uuid, std::vector<DeliveredStep> steps,
+                              std::string reason) = 0;
+    virtual void drain_session(std::string session, std::int64_t deadline_ms) = 0;
+    /// The batch has ended (all its rows are terminal): forget it, return whatever credit it still holds.
+    virtual void forget(std::vector<std::string> batch_uuids) = 0;
+};
+
+/// A message of the results or workers topic that concerns the database, decoded, with its text as it came.
+struct Report {
+    std::variant<protocol::PartialResult, protocol::BatchCompletion, protocol::StepBatchResponse,
+                 protocol::BatchRejected>
+        message;
+    std::string raw;
+};
+
+/// Bytes that could not be parsed or attributed; kept in tasker_rejected_messages with their reason.
+struct Malformed {
+    std::string topic;
+    std::string bytes;
+    std::string code;
+    std::string reason;
+};
+
+/// The session said batch_accepted: the batch is `executing`.
+struct Accepted {
+    std::string session;
+    std::string batch_uuid;
+};
+
+/// The batch was never sent because its session is not ready any more: proven unstarted.
+struct Undelivered {
+    std::string session;
+    std::string batch_uuid;
+};
+
+/// A heartbeat or in_progress report says that this step runs since `age_ms`.
+struct StepRunning {
+    std::string batch_uuid;
+    std::int64_t step_id = 0;
+    std::int32_t attempt = 0;
+    std::int64_t age_ms = 0;
+};
+
+/// Credit has appeared (a session became ready, a pause ended): look for work that waits.
+struct CreditAppeared {};
+/// NOTIFY tasker_wake: work has become ready for these handler keys, or (definitions) a template was loaded,
+/// or (full_scan) nobody knows what: look at everything.
+struct Wake {
+    bool full_scan = false;
+    bool definitions = false;
+    std::vector<std::int32_t> keys;
+};
+
+/// A session is gone (lease, disconnect or goodbye); its credit has been returned. `steps_in_flight` were not
+/// reported yet.
+struct SessionLost {
+    std::string session;
+    std::string worker_id;
+    std::string reason;
+    std::int64_t steps_in_flight = 0;
+};
+
+using Inbound =
+    std::variant<Report, Malformed, Accepted, Undelivered, StepRunning, CreditAppeared, Wake, SessionLost>;
+
+}  // namespace tasker::ports

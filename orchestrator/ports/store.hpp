@@ -1,0 +1,213 @@
+// What the listener asks of the database. One implementation (store/turn_store), and a fake in tests.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "orchestrator/core/reconciliation.hpp"
+#include "orchestrator/core/retry_policy.hpp"
+#include "orchestrator/core/states.hpp"
+
+namespace tasker::ports {
+
+/// How a message is to be recorded. `final` lets the database judge it (applied, stale_attempt, late,
+/// duplicate); the others are already decided.
+enum class MessageClass { final, duplicate, noted, unknown, stale };
+
+/// One attributable message: the ledger's row and, for a final report, what it does to its step. Ids of 0 and
+/// empty strings become NULL.
+struct TurnMessage {
+    MessageClass message_class = MessageClass::noted;
+    std::int64_t batch_id = 0;
+    std::int64_t batch_step_id = 0;
+    std::int64_t step_id = 0;
+    std::int64_t task_id = 0;
+    std::int32_t attempt = 0;
+    bool completion = false;  // message_type batch_completion, else partial_result
+    std::string status;
+    std::string worker_id;
+    std::string session;
+    std::int64_t sequence = 0;
+    std::int64_t execution_time_ms = 0;
+    std::string raw;
+    std::string output_json;
+    std::string error_json;
+    std::optional<bool> retryable;
+    std::optional<bool> handler_stopped;
+    std::optional<double> backoff_seconds;
+};
+
+/// A step proven unstarted. Reason `request_too_large` ends it in error instead of handing it back.
+struct HandBack {
+    std::int64_t batch_step_id = 0;
+    std::int64_t step_id = 0;
+    std::int64_t task_id = 0;
+    std::int32_t attempt = 0;
+    std::string reason;
+};
+
+struct RunningMark {
+    std::int64_t batch_step_id = 0;
+    std::int64_t age_ms = 0;
+};
+
+/// What a turn does to a batch row. `transitions`: 0, 1, or 2 (through executing).
+struct BatchChange {
+    std::int64_t batch_id = 0;
+    core::BatchState from = core::BatchState::published;
+    core::BatchState to = core::BatchState::published;
+    int transitions = 0;
+    int partials = 0;
+    bool completion = false;
+    std::optional<core::ReconciliationStatus> reconciliation;
+    std::string detail_json;  // merged into metadata; "" leaves it
+};
+
+/// Keys that one group of sessions serves, and the slots to fill, in order. `session` indexes
+/// TurnInput::sessions.
+struct ClaimKey {
+    int profile = 0;
+    std::int32_t handler_key = 0;
+    bool scan = false;  // look at waiting steps too, not only at what this turn makes ready
+};
+struct ClaimSlot {
+    int profile = 0;
+    int session = 0;
+};
+
+struct TurnInput {
+    std::vector<TurnMessage> messages;
+    std::vector<HandBack> hand_backs;
+    std::vector<RunningMark> running;
+    std::vector<BatchChange> batches;
+    std::vector<ClaimKey> keys;
+    std::vector<ClaimSlot> slots;
+    std::vector<std::string> sessions;
+    int batch_size = 10;
+    bool due = false;  // move retries and held tasks whose time has come into the ready index
+
+    bool writes_anything() const {
+        return due || !messages.empty() || !hand_backs.empty() || !running.empty() || !batches.empty();
+    }
+};
+
+/// One claimed step, in order of batch and place. JSON texts are raw; empty means none.
+struct ClaimedStep {
+    std::int64_t step_id = 0;
+    std::int64_t task_id = 0;
+    std::int64_t batch_id = 0;
+    std::int64_t batch_step_id = 0;
+    std::string batch_uuid;
+    int session = 0;  // index into TurnInput::sessions
+    std::int32_t attempt = 0;
+    std::int32_t retry_limit = 0;
+    std::int64_t timeout_ms = 0;
+    std::int32_t handler_key = 0;
+    std::int32_t named_task_id = 0;
+    std::int32_t template_revision = 0;
+    bool claim_first = false;
+    std::string name;
+    std::string claimed_at;
+    std::string context_json;
+    std::string previous_results_json;
+};
+
+/// The database's judgement of messages[index].
+struct JudgedReport {
+    std::size_t index = 0;
+    std::string disposition;
+    std::string new_state;  // "" when nothing changed
+};
+
+struct EndedTask {
+    std::int64_t task_id = 0;
+    std::string state;
+};
+
+struct TurnResult {
+    std::vector<JudgedReport> reports;
+    std::vector<ClaimedStep> claims;
+    std::vector<EndedTask> tasks;            // every task whose state changed
+    std::vector<std::int32_t> keys_waiting;  // ready steps may still wait for these handler keys
+};
+
+/// An open batch as the database knows it: for start, reconnection, and reports of batches long forgotten.
+struct StoredBatchStep {
+    std::int64_t batch_step_id = 0;
+    std::int64_t step_id = 0;
+    std::int64_t task_id = 0;
+    std::int32_t attempt = 0;
+    std::string step_name;
+    std::int32_t named_task_id = 0;
+    std::int32_t template_revision = 0;
+    std::int64_t timeout_ms = 0;
+    std::int32_t retry_limit = 0;
+    bool claim_first = false;
+    std::string final_status;  // completed, failed, error, handed_back, orphaned or ""
+    bool started = false;
+    bool conflicting = false;  // the ledger has two different final statuses
+    std::string claimed_at;
+    std::string context_json;           // only for steps that are still expected
+    std::string previous_results_json;  // likewise
+};
+struct StoredBatch {
+    std::int64_t batch_id = 0;
+    std::string batch_uuid;
+    std::string session;
+    std::int32_t handler_key = 0;
+    core::BatchState state = core::BatchState::published;
+    core::ReconciliationStatus reconciliation = core::ReconciliationStatus::pending;
+    bool completion_received = false;
+    std::string completion_json;  // the ledger's text of the completion, if any
+    std::vector<StoredBatchStep> steps;
+};
+
+struct HandlerKey {
+    std::int32_t handler_key = 0;
+    std::string namespace_name;
+    std::string handler_class;
+};
+
+/// What a step request needs from its template revision.
+struct TemplateStepFacts {
+    std::string name;
+    std::string handler_config_json;
+    core::RetryBackoff backoff;
+};
+struct TemplateFacts {
+    std::string namespace_name;
+    std::string task_name;
+    std::string task_version;
+    std::vector<TemplateStepFacts> steps;
+};
+
+struct RejectedMessage {
+    std::string topic;
+    std::string code;
+    std::string reason;
+    std::string session;
+    std::string raw;
+};
+
+/// Thrown by a Store whose lane has a newer epoch: another orchestrator has taken over; stop at once.
+struct EpochLost {};
+
+/// Every call is one round trip and throws DatabaseError (database_error.hpp) when the database cannot
+/// answer; the listener decides by its kind whether to repeat, to reconnect or to isolate a poison message.
+class Store {
+  public:
+    virtual ~Store() = default;
+    virtual TurnResult run_turn(std::int64_t turn, const TurnInput& input) = 0;
+    virtual std::vector<StoredBatch> load_open_batches() = 0;
+    virtual std::optional<StoredBatch> load_batch(const std::string& batch_uuid) = 0;
+    virtual std::vector<HandlerKey> load_handler_keys() = 0;
+    virtual TemplateFacts load_template(std::int32_t named_task_id, std::int32_t revision) = 0;
+    /// Milliseconds until the next retry or held task is due; nothing when none waits.
+    virtual std::optional<std::int64_t> next_due_in_ms() = 0;
+    virtual void record_rejected(const std::vector<RejectedMessage>& messages) = 0;
+    virtual std::string installation_uuid() = 0;
+};
+
+}  // namespace tasker::ports

@@ -1,0 +1,359 @@
+#include "orchestrator/service.hpp"
+
+#include <poll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <string>
+#include <thread>
+#include <zmq.hpp>
+
+#include "orchestrator/engine/caretaker.hpp"
+#include "orchestrator/engine/io_loop.hpp"
+#include "orchestrator/engine/listener.hpp"
+#include "orchestrator/ports/database_error.hpp"
+#include "orchestrator/store/housekeeping_store.hpp"
+#include "orchestrator/store/migrator.hpp"
+#include "orchestrator/store/turn_store.hpp"
+#include "orchestrator/transport/bound_socket.hpp"
+#include "orchestrator/util/event_fd.hpp"
+#include "orchestrator/util/log.hpp"
+#include "orchestrator/util/time.hpp"
+
+namespace tasker {
+namespace {
+
+namespace log = util::log;
+using std::chrono::milliseconds;
+
+class BootClock final : public ports::Clock {
+  public:
+    milliseconds boot_time() const override { return util::boot_time(); }
+    std::string wall_time_rfc3339() const override { return util::rfc3339_utc_now(); }
+};
+
+/// SIGTERM and friends as a file descriptor.
+class SignalFd {
+  public:
+    SignalFd() {
+        sigset_t signals;
+        sigemptyset(&signals);
+        for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
+        fd_ = ::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+        if (fd_ < 0) throw std::system_error(errno, std::generic_category(), "signalfd");
+    }
+    ~SignalFd() { ::close(fd_); }
+    SignalFd(const SignalFd&) = delete;
+    SignalFd& operator=(const SignalFd&) = delete;
+    int fd() const { return fd_; }
+    /// Waits at most `timeout`; true when a signal has come.
+    bool wait(milliseconds timeout) const {
+        pollfd item{fd_, POLLIN, 0};
+        return ::poll(&item, 1, static_cast<int>(timeout.count())) > 0;
+    }
+
+  private:
+    int fd_ = -1;
+};
+
+std::string random_id() {
+    std::random_device device;
+    std::array<char, 9> text{};
+    std::snprintf(text.data(), text.size(), "%08x", device());
+    return text.data();
+}
+
+store::Instance describe_instance() {
+    std::array<char, 256> host{};
+    ::gethostname(host.data(), host.size() - 1);
+    store::Instance instance;
+    instance.host = host.data();
+    instance.pid = ::getpid();
+    instance.id = "orchestrator-" + random_id();
+    return instance;
+}
+
+engine::IoOptions io_options(const options::Options& options, const std::string& instance,
+                             std::int64_t epoch) {
+    engine::IoOptions io;
+    io.orchestrator_id = instance;
+    io.epoch = epoch;
+    io.steps_endpoint = options.endpoints.steps.bind;
+    io.results_endpoint = options.endpoints.results.bind;
+    io.command_endpoint = options.endpoints.command.bind;
+    io.heartbeat = options.timers.heartbeat;
+    io.suspect_after = options.timers.suspect_after;
+    io.lease = options.timers.lease;
+    io.disconnect_grace = options.timers.disconnect_grace;
+    io.accept_timeout = options.timers.accept_timeout;
+    io.resend = options.timers.resend;
+    io.accept_resends = options.delivery.accept_resends;
+    io.step_queue_hwm = options.delivery.step_queue_hwm;
+    io.plain_batch_steps_max = options.delivery.batch_size;
+    io.limits.batch_bytes = options.limits.batch_bytes;
+    io.limits.result_bytes = options.limits.result_bytes;
+    io.limits.depth = options.limits.depth;
+    return io;
+}
+
+engine::ListenerOptions listener_options(const options::Options& options, const std::string& instance,
+                                         std::int64_t epoch) {
+    engine::ListenerOptions listener;
+    listener.orchestrator_id = instance;
+    listener.epoch = epoch;
+    listener.batch_size = options.delivery.batch_size;
+    listener.batch_bytes_max = options.limits.batch_bytes;
+    listener.result_bytes_max = options.limits.result_bytes;
+    listener.reconcile_grace = options.timers.reconcile_grace;
+    listener.reconnect_max = options.database.reconnect_max;
+    return listener;
+}
+
+class Service {
+  public:
+    explicit Service(const options::Options& options)
+        : options_(options),
+          instance_(describe_instance()),
+          mailbox_(static_cast<std::size_t>(options.delivery.result_queue_hwm)) {}
+
+    ServiceExit run();
+
+  private:
+    std::unique_ptr<store::TurnStore> connect();
+    ServiceExit check_database();
+    ServiceExit serve();
+    void start_threads();
+    void stop_threads();
+    nlohmann::json health(bool detailed) const;
+    std::unique_ptr<ports::Store> open_lane(std::int64_t& last_turn);
+    void end(ServiceExit exit) {
+        exit_ = exit;
+        ended_.notify();
+    }
+
+    const options::Options& options_;
+    store::Instance instance_;
+    SignalFd signals_;
+    util::EventFd ended_;    // a thread has ended by itself
+    util::EventFd stopped_;  // wakes the wake thread
+    std::atomic<bool> stopping_{false};
+    std::atomic<ServiceExit> exit_{ServiceExit::ok};
+    BootClock clock_;
+    zmq::context_t context_;
+    engine::Mailbox mailbox_;
+    std::int64_t epoch_ = 0;
+    milliseconds started_{util::boot_time()};
+    std::unique_ptr<store::TurnStore> lane_;
+    std::unique_ptr<engine::SharedRegistry> registry_;
+    std::unique_ptr<engine::IoLoop> io_;
+    std::unique_ptr<engine::Caretaker> caretaker_;
+    std::unique_ptr<engine::Listener> listener_;
+    std::thread listener_thread_, caretaker_thread_, wake_thread_;
+};
+
+// Keeps trying until the database answers or somebody stops us: at boot it may simply come later than we do.
+std::unique_ptr<store::TurnStore> Service::connect() {
+    milliseconds pause{100};
+    while (true) {
+        try {
+            store::Connection connection(options_.database.url);
+            const auto schema = store::check_schema(connection);
+            if (schema.verdict != store::SchemaVerdict::ok) {
+                log::error(schema.message);
+                exit_ = ServiceExit::schema;
+                return nullptr;
+            }
+            return std::make_unique<store::TurnStore>(options_.database.url, instance_);
+        } catch (const store::DatabaseError& error) {
+            if (!error.connection_is_gone()) throw;
+            log::error("database not reachable, trying again",
+                       {{"cause", error.what()}, {"next_try_ms", pause.count()}});
+        } catch (const ports::DatabaseError& error) {
+            log::error("database not reachable, trying again",
+                       {{"cause", error.what()}, {"next_try_ms", pause.count()}});
+        }
+        if (signals_.wait(pause)) return nullptr;
+        pause = std::min(pause * 2, options_.database.reconnect_max);
+    }
+}
+
+ServiceExit Service::run() {
+    while (epoch_ == 0) {
+        lane_ = connect();
+        if (!lane_) return exit_;
+        try {
+            if (!lane_->take_instance_lock()) {
+                log::error(
+                    "another orchestrator serves this database; stop it first (a standby is not built yet)",
+                    {{"holder", lane_->lock_holder()}});
+                return ServiceExit::already_running;
+            }
+            epoch_ = lane_->begin_epoch();
+        } catch (const ports::DatabaseError& error) {
+            // It went away again. Should the epoch have been begun all the same, the next one is higher.
+            if (error.fault() != ports::DatabaseFault::connection) throw;
+            log::error("database connection lost during the start, trying again", {{"cause", error.what()}});
+            if (signals_.wait(milliseconds(500))) return exit_;
+        }
+    }
+    return serve();
+}
+
+ServiceExit Service::serve() {
+    const auto io = io_options(options_, instance_.id, epoch_);
+    registry_ = std::make_unique<engine::SharedRegistry>(engine::registry_settings(io));
+    try {
+        io_ = std::make_unique<engine::IoLoop>(context_, io, *registry_, mailbox_,
+                                               [this](bool detailed) { return health(detailed); });
+    } catch (const transport::BindError& error) {
+        log::error(error.what());
+        return ServiceExit::bad_settings;
+    }
+    start_threads();
+    std::printf("tasker-orchestrator ready instance=%s epoch=%lld steps=%s results=%s command=%s\n",
+                instance_.id.c_str(), static_cast<long long>(epoch_), io_->steps_endpoint().c_str(),
+                io_->results_endpoint().c_str(), io_->command_endpoint().c_str());
+    std::fflush(stdout);
+    log::info("ready", {{"instance", instance_.id}, {"epoch", epoch_}, {"steps", io_->steps_endpoint()}});
+
+    std::array<pollfd, 2> items{{{signals_.fd(), POLLIN, 0}, {ended_.fd(), POLLIN, 0}}};
+    while (::poll(items.data(), items.size(), -1) < 0 && errno == EINTR) {
+    }
+    log::info("stopping");
+    stop_threads();
+    log::info("stopped");
+    return exit_;
+}
+
+std::unique_ptr<ports::Store> Service::open_lane(std::int64_t& last_turn) {
+    auto lane =
+        lane_ ? std::move(lane_) : std::make_unique<store::TurnStore>(options_.database.url, instance_);
+    last_turn = lane->resume_epoch(epoch_);
+    // After a lost connection the server may need a moment to notice that the old one, and its lock, are
+    // gone.
+    if (!lane->take_instance_lock()) {
+        throw ports::DatabaseError(ports::DatabaseFault::connection,
+                                   "the instance lock is still held: " + lane->lock_holder());
+    }
+    return lane;
+}
+
+void Service::start_threads() {
+    const nlohmann::json endpoints = {{"steps", io_->steps_endpoint()},
+                                      {"results", io_->results_endpoint()},
+                                      {"command", io_->command_endpoint()}};
+    engine::Caretaker::Duties duties;
+    duties.sessions = [this] { return registry_->snapshot(); };
+    duties.epoch_lost = [this] { end(ServiceExit::superseded); };
+    duties.endpoints_json = endpoints.dump();
+    caretaker_ = std::make_unique<engine::Caretaker>(
+        [this] { return std::make_unique<store::HousekeepingStore>(options_.database.url, epoch_); },
+        std::move(duties));
+
+    listener_ = std::make_unique<engine::Listener>(
+        listener_options(options_, instance_.id, epoch_),
+        engine::Listener::Surroundings{
+            [this](std::int64_t& last_turn) { return open_lane(last_turn); }, *io_, *registry_, mailbox_,
+            clock_, [this](std::vector<std::int64_t> ids) { caretaker_->announce(std::move(ids)); },
+            stopping_});
+
+    // Open batches are adopted before the first session can come.
+    listener_->prepare();
+    io_->start();
+    listener_thread_ = std::thread([this] {
+        try {
+            listener_->run();
+            if (!io_->failure().empty()) {
+                log::error("the io thread has ended", {{"cause", io_->failure()}});
+                end(ServiceExit::failed);
+            }
+        } catch (const ports::EpochLost&) {
+            log::error("another orchestrator has taken over this database; this one stops at once");
+            end(ServiceExit::superseded);
+        } catch (const std::exception& error) {
+            log::error("the listener has failed", {{"cause", error.what()}});
+            end(ServiceExit::failed);
+        }
+    });
+    caretaker_thread_ = std::thread([this] { caretaker_->run(); });
+    wake_thread_ = std::thread([this] {
+        engine::WakeListener(
+            [this] { return std::make_unique<store::WakeConnection>(options_.database.url); }, mailbox_,
+            stopping_, stopped_.fd())
+            .run();
+    });
+}
+
+// Dispatch stops first; what was heard is still written and acknowledged; then the sockets close.
+void Service::stop_threads() {
+    stopping_ = true;
+    io_->refuse_new_sessions();
+    stopped_.notify();
+    mailbox_.close();
+    listener_thread_.join();
+    io_->stop();
+    wake_thread_.join();
+    caretaker_->stop();
+    caretaker_thread_.join();
+}
+
+nlohmann::json Service::health(bool detailed) const {
+    const auto& listener = listener_->counters();
+    nlohmann::json reply = {{"status", listener.database_reachable ? "healthy" : "degraded"},
+                            {"database", listener.database_reachable ? "reachable" : "unreachable"},
+                            {"instance", instance_.id},
+                            {"epoch", epoch_},
+                            {"uptime_ms", (util::boot_time() - started_).count()}};
+    if (!detailed) return reply;
+    const auto& io = io_->counters();
+    reply["listener"] = {{"turns", listener.turns.load()},
+                         {"messages", listener.messages.load()},
+                         {"reports_applied", listener.reports_applied.load()},
+                         {"steps_claimed", listener.steps_claimed.load()},
+                         {"messages_rejected", listener.messages_rejected.load()},
+                         {"turns_repeated", listener.turns_repeated.load()},
+                         {"reconnects", listener.reconnects.load()},
+                         {"open_batches", listener.open_batches.load()}};
+    reply["io"] = {{"batches_sent", io.batches_sent.load()},
+                   {"batches_resent", io.batches_resent.load()},
+                   {"batches_undelivered", io.batches_undelivered.load()},
+                   {"reports_received", io.reports_received.load()},
+                   {"reports_dropped", io.reports_dropped.load()},
+                   {"malformed", io.malformed.load()},
+                   {"heartbeats_received", io.heartbeats_received.load()},
+                   {"credit_in_flight", io.credit_in_flight.load()}};
+    auto& workers = reply["workers"] = nlohmann::json::array();
+    for (const auto& view : registry_->snapshot()) {
+        workers.push_back({{"session", view.spec.session},
+                           {"worker_id", view.spec.worker_id},
+                           {"language", view.spec.language},
+                           {"state", core::to_text(view.state)},
+                           {"in_flight", view.in_flight},
+                           {"capacity", view.spec.capacity}});
+    }
+    return reply;
+}
+
+}  // namespace
+
+ServiceExit run_service(const options::Options& options) {
+    try {
+        return Service(options).run();
+    } catch (const ports::EpochLost&) {
+        log::error("another orchestrator has taken over this database");
+        return ServiceExit::superseded;
+    } catch (const std::exception& error) {
+        log::error("the orchestrator has failed", {{"cause", error.what()}});
+        return ServiceExit::failed;
+    }
+}
+
+}  // namespace tasker

@@ -1,0 +1,62 @@
+#include "orchestrator/store/checks.hpp"
+
+#include "orchestrator/util/time.hpp"
+
+namespace tasker::store {
+namespace {
+
+// One frame around every check: the count of all violations beside the first few.
+std::string framed(const Check& check) {
+    return std::string(
+               "WITH settings AS (SELECT $2::float8 AS grace_seconds), violations(object, id, task_id, "
+               "message) AS (") +
+           check.sql +
+           ") SELECT count(*) OVER () AS total, object, id, task_id, message FROM violations ORDER BY id, "
+           "message LIMIT $1";
+}
+
+CheckResult run_check(Transaction& transaction, const Check& check, const CheckSettings& settings) {
+    const auto started = util::boot_time();
+    CheckResult result{check, 0, {}, {}};
+    const double grace_seconds = std::chrono::duration<double>(settings.reconcile_grace).count();
+    for (const auto& row : transaction.query(framed(check), settings.violations_max, grace_seconds)) {
+        result.total = row["total"].as<std::int64_t>();
+        Violation violation;
+        violation.object = row["object"].as<std::string>();
+        violation.id = row["id"].as<std::int64_t>();
+        if (!row["task_id"].is_null()) violation.task_id = row["task_id"].as<std::int64_t>();
+        violation.message = row["message"].as<std::string>();
+        result.violations.push_back(std::move(violation));
+    }
+    result.took = util::boot_time() - started;
+    return result;
+}
+
+}  // namespace
+
+std::vector<Check> all_checks() {
+    std::vector<Check> checks;
+    for (const auto group :
+         {reference_checks(), task_checks(), step_checks(), delivery_checks(), batch_checks()}) {
+        checks.insert(checks.end(), group.begin(), group.end());
+    }
+    return checks;
+}
+
+std::vector<CheckResult> run_checks(Transaction& transaction, const CheckSettings& settings) {
+    // Compiling these queries takes longer than running them on all but huge databases.
+    transaction.execute("SET LOCAL jit = off");
+    std::vector<CheckResult> results;
+    for (const auto& check : all_checks()) results.push_back(run_check(transaction, check, settings));
+    return results;
+}
+
+std::vector<CheckResult> run_checks(Connection& connection, const CheckSettings& settings) {
+    Transaction transaction = connection.begin();
+    transaction.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY");
+    auto results = run_checks(transaction, settings);
+    transaction.roll_back();
+    return results;
+}
+
+}  // namespace tasker::store

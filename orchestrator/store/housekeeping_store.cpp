@@ -1,0 +1,153 @@
+#include "orchestrator/store/housekeeping_store.hpp"
+
+#include <poll.h>
+
+#include <charconv>
+#include <nlohmann/json.hpp>
+
+#include "orchestrator/store/array_text.hpp"
+#include "orchestrator/store/port_errors.hpp"
+
+namespace tasker::store {
+namespace {
+
+ConnectionSettings named(const char* name) {
+    ConnectionSettings settings;
+    settings.application_name = name;
+    return settings;
+}
+
+Connection open(const std::string& url, const char* name) {
+    return with_port_errors([&] { return Connection(url, named(name)); });
+}
+
+}  // namespace
+
+ports::Wake parse_wake(const std::string& payload) {
+    ports::Wake wake;
+    if (payload == "templates") {
+        wake.definitions = true;
+        return wake;
+    }
+    if (!payload.starts_with("keys:")) {
+        wake.full_scan = true;
+        return wake;
+    }
+    const char* at = payload.data() + 5;
+    const char* end = payload.data() + payload.size();
+    while (at < end) {
+        std::int32_t key = 0;
+        const auto [next, error] = std::from_chars(at, end, key);
+        if (error != std::errc()) {
+            wake.full_scan = true;
+            break;
+        }
+        wake.keys.push_back(key);
+        at = next < end ? next + 1 : end;
+    }
+    return wake;
+}
+
+WakeConnection::WakeConnection(const std::string& database_url)
+    : connection_(open(database_url, "tasker-orchestrator wake")) {
+    with_port_errors([&] { connection_.listen("tasker_wake"); });
+}
+
+std::vector<ports::Wake> WakeConnection::wait(int stop_fd, int timeout_ms) {
+    return with_port_errors([&] {
+        std::vector<ports::Wake> wakes;
+        auto notifications = connection_.take_notifications();
+        if (notifications.empty()) {
+            pollfd fds[2] = {{connection_.socket(), POLLIN, 0}, {stop_fd, POLLIN, 0}};
+            ::poll(fds, 2, timeout_ms);
+            notifications = connection_.take_notifications();
+        }
+        for (const auto& notification : notifications) wakes.push_back(parse_wake(notification.payload));
+        return wakes;
+    });
+}
+
+HousekeepingStore::HousekeepingStore(const std::string& database_url, std::int64_t epoch, std::int16_t lane)
+    : epoch_(epoch), lane_(lane), connection_(open(database_url, "tasker-orchestrator caretaker")) {}
+
+void HousekeepingStore::beat() {
+    with_port_errors([&] {
+        const auto rows = connection_.query(
+            "UPDATE tasker_orchestrators SET last_seen_at = clock_timestamp() WHERE lane = $1 AND epoch = $2 "
+            "RETURNING 1",
+            static_cast<int>(lane_), epoch_);
+        if (rows.empty()) throw ports::EpochLost{};
+    });
+}
+
+void HousekeepingStore::set_state(const std::string& state, const std::string& endpoints_json) {
+    with_port_errors([&] {
+        connection_.query(
+            "UPDATE tasker_orchestrators SET state = $3, endpoints = $4::jsonb, last_seen_at = "
+            "clock_timestamp() "
+            "WHERE lane = $1 AND epoch = $2",
+            static_cast<int>(lane_), epoch_, state, endpoints_json);
+    });
+}
+
+void HousekeepingStore::write_workers(const std::vector<core::SessionView>& sessions) {
+    ArrayText columns[11];
+    for (const auto& view : sessions) {
+        columns[0].add_text(view.spec.session);
+        columns[1].add_text(view.spec.worker_id);
+        columns[2].add_text(view.spec.language);
+        columns[3].add_text(view.spec.sdk_version);
+        columns[4].add_text(nlohmann::json(view.spec.handlers).dump());
+        columns[5].add_text(nlohmann::json(view.spec.namespaces).dump());
+        columns[6].add(view.spec.capacity);
+        columns[7].add(view.in_flight);
+        columns[8].add_text(core::to_text(view.state));
+        columns[9].add_text(view.spec.host + "\n" + std::to_string(view.spec.pid));
+        columns[10].add(view.heartbeat_age.count());
+    }
+    with_port_errors([&] {
+        connection_.query(
+            "INSERT INTO tasker_workers AS w (session, worker_id, language, sdk_version, handlers, "
+            "namespaces, capacity,"
+            " in_flight, state, host, pid, epoch, last_heartbeat_at)"
+            " SELECT x.session, x.worker, x.language, x.sdk, x.handlers::jsonb, x.namespaces::jsonb, "
+            "x.capacity,"
+            " x.in_flight, x.state, split_part(x.host, E'\\n', 1), nullif(split_part(x.host, E'\\n', 2), "
+            "'')::int,"
+            " $12, clock_timestamp() - make_interval(secs => x.age / 1000.0)"
+            " FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int[], "
+            "$8::int[],"
+            " $9::text[], $10::text[], $11::bigint[])"
+            " AS x(session, worker, language, sdk, handlers, namespaces, capacity, in_flight, state, host, "
+            "age)"
+            " ON CONFLICT (session) DO UPDATE SET worker_id = EXCLUDED.worker_id, handlers = "
+            "EXCLUDED.handlers,"
+            " namespaces = EXCLUDED.namespaces, capacity = EXCLUDED.capacity, in_flight = EXCLUDED.in_flight,"
+            " state = EXCLUDED.state, host = EXCLUDED.host, pid = EXCLUDED.pid, epoch = EXCLUDED.epoch,"
+            " last_heartbeat_at = EXCLUDED.last_heartbeat_at",
+            columns[0].take(), columns[1].take(), columns[2].take(), columns[3].take(), columns[4].take(),
+            columns[5].take(), columns[6].take(), columns[7].take(), columns[8].take(), columns[9].take(),
+            columns[10].take(), epoch_);
+        // Sessions of an earlier epoch that have not come back, and those the registry has forgotten.
+        connection_.query(
+            "UPDATE tasker_workers SET state = 'gone', in_flight = 0 WHERE state <> 'gone' AND NOT"
+            " (session = ANY ($2::text[])) AND (epoch = $1 OR last_heartbeat_at < clock_timestamp() - "
+            "interval '1 min')",
+            epoch_, [&] {
+                ArrayText known;
+                for (const auto& view : sessions) known.add_text(view.spec.session);
+                return known.take();
+            }());
+    });
+}
+
+void HousekeepingStore::notify_done(const std::vector<std::int64_t>& task_ids) {
+    ArrayText ids;
+    for (const auto id : task_ids) ids.add(id);
+    with_port_errors([&] {
+        connection_.query("SELECT pg_notify('tasker_done', id::text) FROM unnest($1::bigint[]) id",
+                          ids.take());
+    });
+}
+
+}  // namespace tasker::store

@@ -1,0 +1,40 @@
+// The connections beside the lane's: one that only listens, one for the caretaker.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "orchestrator/ports/housekeeping.hpp"
+#include "orchestrator/store/connection.hpp"
+
+namespace tasker::store {
+
+/// LISTEN tasker_wake on a connection that runs nothing else (libpqxx delivers nothing during a transaction).
+class WakeConnection final : public ports::WakeSource {
+  public:
+    explicit WakeConnection(const std::string& database_url);
+    std::vector<ports::Wake> wait(int stop_fd, int timeout_ms) override;
+
+  private:
+    Connection connection_;
+};
+
+/// A payload of tasker_wake: `keys:1,2`, `templates`, or anything else (look at everything).
+ports::Wake parse_wake(const std::string& payload);
+
+class HousekeepingStore final : public ports::Housekeeping {
+  public:
+    HousekeepingStore(const std::string& database_url, std::int64_t epoch, std::int16_t lane = 0);
+    void beat() override;
+    void set_state(const std::string& state, const std::string& endpoints_json) override;
+    void write_workers(const std::vector<core::SessionView>& sessions) override;
+    void notify_done(const std::vector<std::int64_t>& task_ids) override;
+
+  private:
+    std::int64_t epoch_;
+    std::int16_t lane_;
+    Connection connection_;
+};
+
+}  // namespace tasker::store

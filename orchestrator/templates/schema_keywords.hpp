@@ -1,0 +1,82 @@
+// Internal to the schema check: the keywords of JSON Schema draft 7 and what their values must be.
+#pragma once
+
+#include <array>
+#include <string_view>
+
+namespace tasker::templates {
+
+enum class Keyword {
+    anything,
+    text,
+    truth,
+    number,
+    positive_number,
+    count,
+    pattern,
+    reference,
+    type,
+    names,
+    list,
+    schema,
+    schema_or_list,
+    schema_list,
+    schema_map,
+    pattern_map,
+    dependencies,
+};
+
+struct KnownKeyword {
+    std::string_view name;
+    Keyword kind;
+};
+
+inline constexpr std::array kKeywords{
+    KnownKeyword{"$id", Keyword::text},
+    KnownKeyword{"$schema", Keyword::text},
+    KnownKeyword{"$comment", Keyword::text},
+    KnownKeyword{"$ref", Keyword::reference},
+    KnownKeyword{"title", Keyword::text},
+    KnownKeyword{"description", Keyword::text},
+    KnownKeyword{"default", Keyword::anything},
+    KnownKeyword{"examples", Keyword::list},
+    KnownKeyword{"readOnly", Keyword::truth},
+    KnownKeyword{"writeOnly", Keyword::truth},
+    KnownKeyword{"type", Keyword::type},
+    KnownKeyword{"enum", Keyword::list},
+    KnownKeyword{"const", Keyword::anything},
+    KnownKeyword{"multipleOf", Keyword::positive_number},
+    KnownKeyword{"maximum", Keyword::number},
+    KnownKeyword{"exclusiveMaximum", Keyword::number},
+    KnownKeyword{"minimum", Keyword::number},
+    KnownKeyword{"exclusiveMinimum", Keyword::number},
+    KnownKeyword{"maxLength", Keyword::count},
+    KnownKeyword{"minLength", Keyword::count},
+    KnownKeyword{"pattern", Keyword::pattern},
+    KnownKeyword{"format", Keyword::text},
+    KnownKeyword{"items", Keyword::schema_or_list},
+    KnownKeyword{"additionalItems", Keyword::schema},
+    KnownKeyword{"maxItems", Keyword::count},
+    KnownKeyword{"minItems", Keyword::count},
+    KnownKeyword{"uniqueItems", Keyword::truth},
+    KnownKeyword{"contains", Keyword::schema},
+    KnownKeyword{"maxProperties", Keyword::count},
+    KnownKeyword{"minProperties", Keyword::count},
+    KnownKeyword{"required", Keyword::names},
+    KnownKeyword{"properties", Keyword::schema_map},
+    KnownKeyword{"patternProperties", Keyword::pattern_map},
+    KnownKeyword{"additionalProperties", Keyword::schema},
+    KnownKeyword{"propertyNames", Keyword::schema},
+    KnownKeyword{"dependencies", Keyword::dependencies},
+    KnownKeyword{"if", Keyword::schema},
+    KnownKeyword{"then", Keyword::schema},
+    KnownKeyword{"else", Keyword::schema},
+    KnownKeyword{"allOf", Keyword::schema_list},
+    KnownKeyword{"anyOf", Keyword::schema_list},
+    KnownKeyword{"oneOf", Keyword::schema_list},
+    KnownKeyword{"not", Keyword::schema},
+    KnownKeyword{"definitions", Keyword::schema_map},
+    KnownKeyword{"$defs", Keyword::schema_map},
+};
+
+}  // namespace tasker::templates

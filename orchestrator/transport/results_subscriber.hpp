@@ -1,0 +1,32 @@
+// The `results` socket: SUB for the topics `results ` and `workers `, to which every worker's PUB connects.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "orchestrator/transport/bound_socket.hpp"
+#include "orchestrator/transport/socket_call.hpp"
+
+namespace tasker::transport {
+
+/// Receives whole frames without waiting. Belongs to one thread.
+class ResultsSubscriber {
+  public:
+    /// `frame_bytes_max`: a longer frame ends its sender's connection. Throws BindError.
+    ResultsSubscriber(zmq::context_t& context, const std::string& endpoint, std::int64_t frame_bytes_max);
+
+    enum class Received { nothing, frame, multipart };
+    /// The next message's first frame, whose bytes stay valid until the next call. `multipart`: the message
+    /// had more frames, which no message of the protocol has; they were dropped.
+    Received receive(std::string_view& frame);
+
+    const std::string& endpoint() const { return bound_.endpoint(); }
+    zmq::pollitem_t poll_item() { return {bound_.socket().handle(), 0, ZMQ_POLLIN, 0}; }
+
+  private:
+    BoundSocket bound_;
+    zmq::message_t frame_;
+};
+
+}  // namespace tasker::transport

@@ -1,0 +1,46 @@
+#include "orchestrator/transport/steps_publisher.hpp"
+
+#include <cstring>
+
+namespace tasker::transport {
+namespace {
+
+// Only subscriptions arrive here. A limit keeps a peer from filling memory with one enormous topic.
+constexpr std::int64_t kSubscriptionBytesMax = 512;
+
+const EndpointRole kRole{"steps", "step_publisher in config/zeromq.yaml, or TASKER_STEPS_ENDPOINT"};
+
+}  // namespace
+
+StepsPublisher::StepsPublisher(zmq::context_t& context, const std::string& endpoint, int queue_hwm)
+    : bound_(context, zmq::socket_type::xpub, endpoint, kRole, [queue_hwm](zmq::socket_t& socket) {
+          socket.set(zmq::sockopt::xpub_verboser, true);
+          socket.set(zmq::sockopt::xpub_nodrop, true);
+          socket.set(zmq::sockopt::sndhwm, queue_hwm);
+          socket.set(zmq::sockopt::rcvhwm, 0);
+          socket.set(zmq::sockopt::maxmsgsize, kSubscriptionBytesMax);
+      }) {}
+
+bool StepsPublisher::send(std::string_view topic, std::string_view body) {
+    zmq::message_t frame(topic.size() + 1 + body.size());
+    char* out = frame.data<char>();
+    std::memcpy(out, topic.data(), topic.size());
+    out[topic.size()] = ' ';
+    if (!body.empty()) std::memcpy(out + topic.size() + 1, body.data(), body.size());
+    return send_now(bound_.socket(), frame) == SendResult::sent;
+}
+
+std::optional<SubscriptionChange> StepsPublisher::next_change() {
+    zmq::message_t frame;
+    if (!receive_now(bound_.socket(), frame)) return std::nullopt;
+    const std::string_view bytes(frame.data<char>(), frame.size());
+    const bool multipart = discard_rest(bound_.socket(), frame) > 0;
+    if (multipart || bytes.empty() || (bytes[0] != 0 && bytes[0] != 1)) {
+        return SubscriptionChange{SubscriptionChange::Kind::foreign, std::string(bytes)};
+    }
+    using Kind = SubscriptionChange::Kind;
+    return SubscriptionChange{bytes[0] == 1 ? Kind::subscribed : Kind::unsubscribed,
+                              std::string(bytes.substr(1))};
+}
+
+}  // namespace tasker::transport

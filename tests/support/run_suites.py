@@ -1,0 +1,140 @@
+"""What bin/test runs once everything is built; `bin/test --help` explains it."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
+from tests.support import pg, suites  # noqa: E402
+from tests.support.procs import ROOT  # noqa: E402
+
+TSAN_SUPPRESSIONS = ROOT / "tests/support/tsan.supp"
+LSAN_SUPPRESSIONS = ROOT / "tests/support/lsan.supp"
+
+
+@dataclass(frozen=True)
+class Stage:
+    name: str
+    needs_server: bool
+    run: Callable[[Runner], suites.Outcome]
+    folder: Path | None = None  # a Python suite: skipped while it holds no tests
+
+
+class Runner:
+    """Runs stages one after the other, with one PostgreSQL for all of them."""
+
+    def __init__(self, build: Path, reports: Path):
+        self.build = build
+        self.reports = reports
+        self.environment = suites.clean_environment()
+        self.environment["TASKER_BUILD_DIR"] = str(build)
+        self.environment["TASKER_BIN_DIR"] = str(build / "bin")
+        self.total = suites.Outcome()
+
+    def job(self, name: str, folder: Path = ROOT) -> suites.Job:
+        return suites.Job(name, [], folder, self.reports, self.environment)
+
+    def run(self, stage: Stage) -> None:
+        outcome, seconds = suites.timed(lambda: stage.run(self))
+        self.total.add(outcome)
+        skipped = f", {outcome.skipped} skipped" if outcome.skipped else ""
+        counts = f"{outcome.passed:5} passed, {outcome.failed} failed{skipped}"
+        print(f"== {stage.name:<12} {counts}, {seconds:.1f} s", flush=True)
+        for name, text in outcome.failures:
+            print(f"-- FAILED {name}\n{text.rstrip()}\n", flush=True)
+
+
+def _ctest(label: str) -> Callable[[Runner], suites.Outcome]:
+    return lambda runner: suites.run_ctest(runner.job(label), runner.build, label)
+
+
+def _pytest(name: str, folder: Path, targets: list[str]) -> Callable[[Runner], suites.Outcome]:
+    return lambda runner: suites.run_pytest(runner.job(name, folder), targets)
+
+
+CONFORMANCE = ROOT / "tests/conformance"
+SYSTEM = ROOT / "tests/system"
+PYTHON_WORKER = ROOT / "workers/python"
+RUBY_WORKER = ROOT / "workers/ruby"
+SUPPORT = ROOT / "tests/support"
+STAGES = [
+    Stage("support", False, _pytest("support", ROOT, ["tests/support"]), SUPPORT),
+    Stage("unit", False, _ctest("unit")),
+    Stage("store", True, _ctest("store")),
+    Stage("conformance", False, _pytest("conformance", ROOT, ["tests/conformance"]), CONFORMANCE),
+    Stage("python", False, _pytest("python", PYTHON_WORKER, []), PYTHON_WORKER),
+    Stage("ruby", False, lambda runner: suites.run_rspec(runner.job("ruby", RUBY_WORKER))),
+    Stage("system", True, _pytest("system", ROOT, ["tests/system"]), SYSTEM),
+]
+# What exercises the C++ programs.
+SANITIZED = ["unit", "store", "system"]
+
+
+def _has_tests(stage: Stage) -> bool:
+    return stage.folder is None or any(stage.folder.rglob("test_*.py"))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bin/test", add_help=False)
+    parser.add_argument("--build", type=Path, default=ROOT / "build")
+    parser.add_argument("--only", action="append", choices=[stage.name for stage in STAGES])
+    parser.add_argument("--sanitizer", choices=["address", "thread"])
+    return parser.parse_args()
+
+
+def _sanitizer_settings(sanitizer: str | None) -> dict[str, str]:
+    if sanitizer == "thread":
+        return {
+            "TSAN_OPTIONS": f"suppressions={TSAN_SUPPRESSIONS} halt_on_error=1 second_deadlock_stack=1",
+            "TASKER_TEST_PATIENCE": "5",
+        }
+    if sanitizer == "address":
+        return {
+            "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
+            "LSAN_OPTIONS": f"suppressions={LSAN_SUPPRESSIONS}:print_suppressions=0",
+            "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
+            "TASKER_TEST_PATIENCE": "3",
+        }
+    return {}
+
+
+def main() -> int:
+    options = _options()
+    # Ended by a signal, the server and all suites must end with us.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    wanted = options.only or (SANITIZED if options.sanitizer else [stage.name for stage in STAGES])
+    stages = [stage for stage in STAGES if stage.name in wanted]
+    start = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        reports = Path(tempfile.mkdtemp(prefix="tasker-reports-"))
+        stack.callback(shutil.rmtree, reports, ignore_errors=True)
+        runner = Runner(options.build.resolve(), reports)
+        runner.environment |= _sanitizer_settings(options.sanitizer)
+        if any(stage.needs_server for stage in stages):
+            cluster = stack.enter_context(pg.Cluster())
+            runner.environment["TASKER_TEST_PG_URL"] = cluster.url()
+        for stage in stages:
+            if not _has_tests(stage) and not options.only:
+                print(f"== {stage.name:<12} no tests yet", flush=True)
+                continue
+            runner.run(stage)
+        total = runner.total
+    skipped = f" ({total.skipped} skipped)" if total.skipped else ""
+    print(f"== all stages in {time.monotonic() - start:.0f} s{skipped}")
+    if total.failed:
+        print("   failed: " + ", ".join(name for name, _text in total.failures))
+    print(f"{total.passed} passed, {total.failed} failed")
+    return 1 if total.failed or not total.passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

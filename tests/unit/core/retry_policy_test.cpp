@@ -1,0 +1,70 @@
+#include "orchestrator/core/retry_policy.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+namespace tasker::core {
+namespace {
+
+constexpr double kMiddle = 0.5;  // no variation
+
+TEST(Backoff, GrowsByTheMultiplierAndStopsAtTheCap) {
+    const RetryBackoff policy{1.0, 2.0, 10.0, 0.1};
+    EXPECT_DOUBLE_EQ(backoff_seconds(policy, 1, std::nullopt, kMiddle), 1.0);
+    EXPECT_DOUBLE_EQ(backoff_seconds(policy, 2, std::nullopt, kMiddle), 2.0);
+    EXPECT_DOUBLE_EQ(backoff_seconds(policy, 4, std::nullopt, kMiddle), 8.0);
+    EXPECT_DOUBLE_EQ(backoff_seconds(policy, 5, std::nullopt, kMiddle), 10.0);
+}
+
+TEST(Backoff, WorksInFractionsOfASecond) {
+    const RetryBackoff policy{0.05, 1.5, 0.1, 0.0};
+    EXPECT_DOUBLE_EQ(backoff_seconds(policy, 1, std::nullopt, kMiddle), 0.05);
+    EXPECT_DOUBLE_EQ(backoff_seconds(policy, 2, std::nullopt, kMiddle), 0.075);
+    EXPECT_DOUBLE_EQ(backoff_seconds(policy, 3, std::nullopt, kMiddle), 0.1);
+}
+
+TEST(Backoff, TakesWhatTheWorkerAskedForFirstAndCapsIt) {
+    const RetryBackoff policy{1.0, 2.0, 30.0, 0.5};
+    EXPECT_DOUBLE_EQ(backoff_seconds(policy, 3, 7.25, 0.0), 7.25);
+    EXPECT_DOUBLE_EQ(backoff_seconds(policy, 3, 0.0, 1.0), 0.0);
+    EXPECT_DOUBLE_EQ(backoff_seconds(policy, 3, 1e9, kMiddle), 30.0);
+    EXPECT_DOUBLE_EQ(backoff_seconds(policy, 3, -5.0, kMiddle), 0.0);
+    // What is no number is no request.
+    EXPECT_DOUBLE_EQ(backoff_seconds(policy, 2, std::nan(""), kMiddle), 2.0);
+    EXPECT_DOUBLE_EQ(backoff_seconds(policy, 2, std::numeric_limits<double>::infinity(), kMiddle), 2.0);
+}
+
+TEST(Backoff, JitterStaysWithinItsShareAndUnderTheCap) {
+    const RetryBackoff policy{10.0, 2.0, 21.0, 0.2};
+    EXPECT_DOUBLE_EQ(backoff_seconds(policy, 1, std::nullopt, 0.0), 8.0);
+    EXPECT_DOUBLE_EQ(backoff_seconds(policy, 1, std::nullopt, 1.0), 12.0);
+    EXPECT_DOUBLE_EQ(backoff_seconds(policy, 2, std::nullopt, 1.0), 21.0);
+    EXPECT_DOUBLE_EQ(backoff_seconds(policy, 2, std::nullopt, 0.0), 16.0);
+}
+
+TEST(Backoff, IsAFiniteNumberForEveryAttemptHoweverHigh) {
+    for (const double base : {0.0, 0.001, 1.0, 1e300}) {
+        for (const double multiplier : {1.0, 2.0, 100.0}) {
+            for (const double jitter : {0.0, 0.5, 1.0}) {
+                for (const double random : {0.0, 0.5, 1.0}) {
+                    for (const int attempt : {-1, 0, 1, 60, 1100, std::numeric_limits<int>::max()}) {
+                        const double seconds =
+                            backoff_seconds({base, multiplier, 300.0, jitter}, attempt, std::nullopt, random);
+                        ASSERT_TRUE(std::isfinite(seconds) && seconds >= 0.0 && seconds <= 300.0)
+                            << seconds << " for base " << base << ", multiplier " << multiplier << ", jitter "
+                            << jitter << ", random " << random << ", attempt " << attempt;
+                    }
+                }
+            }
+        }
+    }
+}
+
+TEST(Backoff, OfAnAttemptBelowTheFirstIsThatOfTheFirst) {
+    EXPECT_DOUBLE_EQ(backoff_seconds({4.0, 2.0, 300.0, 0.0}, 0, std::nullopt, kMiddle), 4.0);
+}
+
+}  // namespace
+}  // namespace tasker::core

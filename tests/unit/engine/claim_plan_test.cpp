@@ -1,0 +1,111 @@
+#include "orchestrator/engine/claim_plan.hpp"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tests/unit/engine/fakes.hpp"
+
+namespace tasker::engine {
+namespace {
+
+class Plan : public ::testing::Test {
+  protected:
+    Plan() { keys.replace({{1, "shop", "A"}, {2, "shop", "B"}, {3, "bank", "A"}}); }
+
+    static core::CreditOffer offer(const std::string& session, int free, int in_flight = 0,
+                                   int capacity = 4) {
+        return {session, free, in_flight, free + in_flight, capacity, session.empty() ? 1 : 0};
+    }
+    // Per profile: "A B(scan) | s1 s1 s2".
+    static std::map<int, std::string> profiles(const ports::TurnInput& input) {
+        std::map<int, std::string> text;
+        for (const auto& key : input.keys) {
+            text[key.profile] += std::to_string(key.handler_key) + (key.scan ? "* " : " ");
+        }
+        for (auto& [profile, line] : text) line += "|";
+        for (const auto& slot : input.slots) {
+            const auto& session = input.sessions.at(static_cast<std::size_t>(slot.session));
+            text[slot.profile] += " " + (session.empty() ? "plain" : session);
+        }
+        return text;
+    }
+
+    HandlerKeys keys;
+    FakeCredit credit;
+    ClaimPlanner planner;
+    ports::TurnInput input;
+};
+
+TEST_F(Plan, SessionsThatServeTheSameKeysShareAProfile) {
+    credit.serves_keys = {{"s1", {"A"}}, {"s2", {"B"}}, {"s3", {"A"}}};
+    keys.mark_waiting(1);
+    EXPECT_TRUE(planner.plan({offer("s1", 1, 2), offer("s2", 1), offer("s3", 2)}, credit, keys, input));
+    const auto found = profiles(input);
+    ASSERT_EQ(found.size(), 2U);
+    std::set<std::string> lines;
+    for (const auto& [profile, line] : found) lines.insert(line);
+    // The session with less load comes first.
+    EXPECT_EQ(lines, (std::set<std::string>{"1* 3 | s3 s3 s1", "2 | s2"}));
+}
+
+TEST_F(Plan, NothingWaitingIsSaidSoButChildrenMayStillBeClaimed) {
+    credit.serves_keys = {{"s1", {"A"}}};
+    EXPECT_FALSE(planner.plan({offer("s1", 1)}, credit, keys, input));
+    EXPECT_EQ(profiles(input).begin()->second, "1 3 | s1");
+}
+
+TEST_F(Plan, SessionsWithoutCreditOrHandlersGetNoSlots) {
+    credit.serves_keys = {{"s1", {"A"}}};
+    keys.mark_all_waiting();
+    EXPECT_FALSE(planner.plan({offer("s1", 0), offer("s2", 5)}, credit, keys, input));
+    EXPECT_TRUE(input.slots.empty());
+    EXPECT_TRUE(input.keys.empty());
+    EXPECT_EQ(input.sessions.size(), 2U);
+}
+
+TEST_F(Plan, AnswersAreRememberedUntilSessionsOrDefinitionsChange) {
+    credit.serves_keys = {{"s1", {"A"}}};
+    planner.plan({offer("s1", 1)}, credit, keys, input);
+    credit.serves_keys = {{"s1", {"B"}}};
+    ports::TurnInput again;
+    planner.plan({offer("s1", 1)}, credit, keys, again);
+    EXPECT_EQ(profiles(again).begin()->second, "1 3 | s1");
+    planner.forget_sessions();
+    ports::TurnInput after;
+    planner.plan({offer("s1", 1)}, credit, keys, after);
+    EXPECT_EQ(profiles(after).begin()->second, "2 | s1");
+}
+
+TEST_F(Plan, ThePlainWorkerGetsOneKeyPerTurnInRotationAndOneBatch) {
+    credit.serves_keys = {{"", {"A", "B"}}};
+    keys.mark_all_waiting();
+    input.batch_size = 3;
+    std::vector<std::string> seen;
+    for (int i = 0; i < 4; ++i) {
+        ports::TurnInput turn = input;
+        EXPECT_TRUE(planner.plan({offer("", 10)}, credit, keys, turn));
+        seen.push_back(profiles(turn).begin()->second);
+    }
+    EXPECT_EQ(seen, (std::vector<std::string>{"1* | plain plain plain", "2* | plain plain plain",
+                                              "3* | plain plain plain", "1* | plain plain plain"}));
+}
+
+TEST_F(Plan, ThePlainWorkerGetsNothingWhileNothingWaitsForIt) {
+    credit.serves_keys = {{"", {"B"}}};
+    keys.mark_waiting(1);
+    EXPECT_FALSE(planner.plan({offer("", 10)}, credit, keys, input));
+    EXPECT_TRUE(input.slots.empty());
+}
+
+TEST_F(Plan, ATurnFillsABoundedNumberOfSlots) {
+    credit.serves_keys = {{"s1", {"A"}}};
+    planner.plan({offer("s1", 5000, 0, 5000)}, credit, keys, input);
+    EXPECT_EQ(input.slots.size(), kSlotsPerTurnMax);
+}
+
+}  // namespace
+}  // namespace tasker::engine

@@ -1,0 +1,324 @@
+#include "tests/unit/engine/fakes.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "orchestrator/ports/database_error.hpp"
+#include "orchestrator/util/time.hpp"
+
+namespace tasker::engine {
+namespace {
+
+void fail_next(std::deque<FakeDatabase::Failure>& failures) {
+    if (failures.empty()) return;
+    const auto failure = std::move(failures.front());
+    failures.pop_front();
+    failure();
+}
+
+template <typename Numbers>
+std::string joined(const Numbers& numbers) {
+    std::string text;
+    for (const auto number : numbers) text += (text.empty() ? "" : " ") + std::to_string(number);
+    return text;
+}
+
+}  // namespace
+
+// ---------------------------------------------------------------------------------------- log
+
+void EventLog::add(const std::string& line) {
+    const std::lock_guard lock(mutex_);
+    lines_.push_back(line);
+    changed_.notify_all();
+}
+
+std::vector<std::string> EventLog::lines() const {
+    const std::lock_guard lock(mutex_);
+    return lines_;
+}
+
+std::string EventLog::with(const std::string& prefix) const {
+    std::string text;
+    for (const auto& line : lines()) {
+        if (line.starts_with(prefix)) text += (text.empty() ? "" : ", ") + line;
+    }
+    return text;
+}
+
+std::size_t EventLog::count(const std::string& line) const {
+    const auto all = lines();
+    return static_cast<std::size_t>(std::count(all.begin(), all.end(), line));
+}
+
+std::size_t EventLog::place(const std::string& line) const {
+    const auto all = lines();
+    const auto found = std::find(all.begin(), all.end(), line);
+    if (found == all.end()) ADD_FAILURE() << "never happened: " << line;
+    return static_cast<std::size_t>(found - all.begin());
+}
+
+void EventLog::clear() {
+    const std::lock_guard lock(mutex_);
+    lines_.clear();
+}
+
+bool EventLog::wait(const std::function<bool()>& condition) {
+    // The condition is asked without the lock, since it may look at the other fakes; it may also change
+    // without an event (a counter of the listener), so it is asked by the clock too.
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (!condition()) {
+        if (std::chrono::steady_clock::now() > limit) return false;
+        std::unique_lock lock(mutex_);
+        changed_.wait_for(lock, std::chrono::milliseconds(5));
+    }
+    return true;
+}
+
+// ---------------------------------------------------------------------------------------- database
+
+ports::ClaimedStep FakeDatabase::claim(std::int64_t step_id, int session_index) {
+    ports::ClaimedStep step;
+    step.step_id = step_id;
+    step.task_id = 7;
+    step.batch_step_id = step_id * 10;
+    step.session = session_index - 1;
+    step.attempt = 1;
+    step.retry_limit = 3;
+    step.timeout_ms = 30000;
+    step.handler_key = 1;
+    step.named_task_id = 1;
+    step.template_revision = 1;
+    step.name = "pay";
+    step.claimed_at = "2026-01-01T00:00:00.000Z";
+    step.context_json = "{}";
+    return step;
+}
+
+void FakeDatabase::add_ready(std::vector<std::int64_t> step_ids) {
+    const std::lock_guard lock(mutex);
+    for (const auto id : step_ids) ready_.emplace_back(id, 1);
+}
+
+void FakeDatabase::judge(const ports::TurnInput& input, ports::TurnResult& result) {
+    for (std::size_t i = 0; i < input.messages.size(); ++i) {
+        const auto& message = input.messages[i];
+        for (auto& [uuid, batch] : batches) {
+            if (batch.batch_id != message.batch_id) continue;
+            if (message.completion) batch.completion_json = message.raw;
+            for (auto& step : batch.steps) {
+                if (step.batch_step_id != message.batch_step_id) continue;
+                if (message.message_class != ports::MessageClass::final) continue;
+                if (!reported_.insert(message.batch_step_id).second) {
+                    result.reports.push_back({i, "duplicate", ""});
+                    continue;
+                }
+                step.final_status = message.status;
+                const bool done = message.status == "completed";
+                result.reports.push_back({i, "applied",
+                                          done                         ? "complete"
+                                          : message.status == "failed" ? "waiting_for_retry"
+                                                                       : "error"});
+                if (done && child_of.contains(step.step_id)) {
+                    ready_.emplace_back(child_of.at(step.step_id), 1);
+                } else if (done) {
+                    result.tasks.push_back({step.task_id, "complete"});
+                }
+            }
+        }
+    }
+    for (const auto& back : input.hand_backs) {
+        for (auto& [uuid, batch] : batches) {
+            for (auto& step : batch.steps) {
+                if (step.batch_step_id != back.batch_step_id || !step.final_status.empty()) continue;
+                step.final_status = "handed_back";
+                if (back.reason != "request_too_large") ready_.emplace_back(back.step_id, back.attempt + 1);
+            }
+        }
+    }
+    for (const auto& change : input.batches) {
+        for (auto& [uuid, batch] : batches) {
+            if (batch.batch_id != change.batch_id) continue;
+            if (batch.state != change.from)
+                throw ports::DatabaseError(ports::DatabaseFault::repeatable, "moved");
+            batch.state = change.to;
+            if (change.reconciliation) batch.reconciliation = *change.reconciliation;
+        }
+    }
+}
+
+void FakeDatabase::claim_for(const ports::TurnInput& input, ports::TurnResult& result) {
+    const bool looks = std::any_of(input.keys.begin(), input.keys.end(), [&](const ports::ClaimKey& key) {
+        return key.handler_key == 1 && (key.scan || !input.messages.empty());
+    });
+    std::map<int, std::string> uuids;
+    for (const auto& slot : input.slots) {
+        if (!looks || ready_.empty()) break;
+        if (!uuids.contains(slot.session)) uuids[slot.session] = "b" + std::to_string(++next_batch_);
+        auto step = claim(ready_.front().first, slot.session + 1);
+        step.attempt = ready_.front().second;
+        step.batch_uuid = uuids[slot.session];
+        step.batch_id = std::stoll(step.batch_uuid.substr(1));
+        step.batch_step_id = step.step_id * 10 + step.attempt - 1;
+        step.context_json = next_context;
+        ready_.pop_front();
+        auto& batch = batches[step.batch_uuid];
+        batch.batch_id = step.batch_id;
+        batch.batch_uuid = step.batch_uuid;
+        batch.session = input.sessions.at(static_cast<std::size_t>(slot.session));
+        batch.handler_key = 1;
+        ports::StoredBatchStep row;
+        row.batch_step_id = step.batch_step_id;
+        row.step_id = step.step_id;
+        row.task_id = step.task_id;
+        row.attempt = step.attempt;
+        row.step_name = step.name;
+        row.named_task_id = row.template_revision = 1;
+        row.context_json = step.context_json;
+        row.claimed_at = step.claimed_at;
+        row.timeout_ms = step.timeout_ms;
+        row.retry_limit = step.retry_limit;
+        batch.steps.push_back(row);
+        result.claims.push_back(std::move(step));
+    }
+    std::stable_sort(result.claims.begin(), result.claims.end(),
+                     [](const auto& a, const auto& b) { return a.batch_id < b.batch_id; });
+    if (!ready_.empty()) result.keys_waiting.push_back(1);
+}
+
+ports::TurnResult FakeStore::run_turn(std::int64_t turn, const ports::TurnInput& input) {
+    const std::lock_guard lock(database_.mutex);
+    database_.turn_numbers_tried.push_back(turn);
+    fail_next(database_.turn_failures);
+    for (const auto& message : input.messages) {
+        if (!database_.poison.empty() && message.raw.find(database_.poison) != std::string::npos) {
+            throw ports::DatabaseError(ports::DatabaseFault::data, "cannot be stored");
+        }
+    }
+    ports::TurnResult result;
+    database_.judge(input, result);
+    database_.claim_for(input, result);
+    database_.last_turn = turn;
+    database_.turns.push_back(input);
+    database_.log.add("turn");
+    fail_next(database_.after_commit_failures);
+    return result;
+}
+
+std::vector<ports::StoredBatch> FakeStore::load_open_batches() {
+    const std::lock_guard lock(database_.mutex);
+    std::vector<ports::StoredBatch> open;
+    for (const auto& [uuid, batch] : database_.batches) {
+        if (!core::is_terminal(batch.state) || batch.reconciliation == core::ReconciliationStatus::pending) {
+            open.push_back(batch);
+        }
+    }
+    return open;
+}
+
+std::optional<ports::StoredBatch> FakeStore::load_batch(const std::string& batch_uuid) {
+    const std::lock_guard lock(database_.mutex);
+    const auto found = database_.batches.find(batch_uuid);
+    return found == database_.batches.end() ? std::nullopt : std::optional(found->second);
+}
+
+std::vector<ports::HandlerKey> FakeStore::load_handler_keys() {
+    const std::lock_guard lock(database_.mutex);
+    ++database_.keys_loaded;
+    return {{1, "shop", "Pay"}, {2, "shop", "Ship"}};
+}
+
+ports::TemplateFacts FakeStore::load_template(std::int32_t, std::int32_t) {
+    const std::lock_guard lock(database_.mutex);
+    ++database_.templates_loaded;
+    return {"shop", "order", "1.0.0", {{"pay", R"({"currency":"EUR"})", {0.2, 2.0, 60.0, 0.0}}}};
+}
+
+std::optional<std::int64_t> FakeStore::next_due_in_ms() {
+    const std::lock_guard lock(database_.mutex);
+    return database_.due_in_ms;
+}
+
+void FakeStore::record_rejected(const std::vector<ports::RejectedMessage>& messages) {
+    const std::lock_guard lock(database_.mutex);
+    fail_next(database_.record_failures);
+    for (const auto& message : messages) {
+        database_.rejected.push_back(message);
+        database_.log.add("rejected " + message.code);
+    }
+}
+
+// ---------------------------------------------------------------------------------------- publisher
+
+void FakePublisher::publish(std::vector<ports::OutboundBatch> batches) {
+    for (const auto& batch : batches) {
+        std::vector<std::int64_t> ids;
+        for (const auto& step : batch.steps) ids.push_back(step.step_id);
+        log_.add("publish " + batch.session + " " + batch.batch_uuid + ": " + joined(ids));
+    }
+}
+void FakePublisher::adopt(std::vector<ports::AdoptedBatch> batches) {
+    std::string line = "adopt";
+    for (const auto& adopted : batches) line += " " + adopted.batch.batch_uuid;
+    log_.add(line);
+}
+void FakePublisher::acknowledge(std::vector<ports::AckList> acks) {
+    for (const auto& list : acks) {
+        for (const auto& batch : list.batches) {
+            log_.add("ack " + list.session + " " + batch.batch_uuid + ": " + joined(batch.sequences));
+        }
+        for (const auto& refusal : list.rejected) {
+            log_.add("refuse " + list.session + " " + refusal.batch_uuid + ": " +
+                     std::to_string(refusal.sequence) + " " + refusal.code);
+        }
+    }
+    ++acknowledge_calls;
+    log_.touch();
+}
+void FakePublisher::request_reports(std::string session, std::string batch_uuid,
+                                    std::vector<std::int64_t> step_ids) {
+    log_.add("request " + session + " " + batch_uuid + ": " + joined(step_ids));
+}
+void FakePublisher::cancel_steps(std::string session, std::string batch_uuid,
+                                 std::vector<ports::DeliveredStep>, std::string) {
+    log_.add("cancel " + session + " " + batch_uuid);
+}
+void FakePublisher::drain_session(std::string session, std::int64_t) {
+    log_.add("drain " + session);
+}
+void FakePublisher::forget(std::vector<std::string> batch_uuids) {
+    for (const auto& uuid : batch_uuids) log_.add("forget " + uuid);
+}
+
+// ---------------------------------------------------------------------------------------- credit and time
+
+std::vector<core::CreditOffer> FakeCredit::reserve() {
+    const std::lock_guard lock(mutex);
+    ++reserved;
+    return offers;
+}
+void FakeCredit::settle(const std::vector<core::CreditOffer>& settled, std::vector<core::TakenBatch> taken) {
+    const std::lock_guard lock(mutex);
+    EXPECT_EQ(settled.size(), offers.size());
+    --reserved;
+    for (const auto& batch : taken) {
+        taken_steps += static_cast<int>(batch.step_ids.size());
+        for (auto& offer : offers) {
+            if (offer.session == batch.session)
+                offer.free -= static_cast<std::int32_t>(batch.step_ids.size());
+        }
+    }
+}
+bool FakeCredit::serves(std::string_view session, std::string_view, std::string_view handler_class) {
+    const std::lock_guard lock(mutex);
+    const auto found = serves_keys.find(session);
+    return found != serves_keys.end() && found->second.contains(std::string(handler_class));
+}
+
+// An hour ahead of the real boot-time clock, so that the mailbox, which waits by the real one, never wakes by
+// itself while a test runs.
+FakeClock::FakeClock() : now_((util::boot_time() + std::chrono::hours(1)).count()) {}
+
+}  // namespace tasker::engine

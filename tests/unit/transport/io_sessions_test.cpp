@@ -1,0 +1,242 @@
+// The life of a session on real sockets.
+#include "tests/unit/transport/fake_worker.hpp"
+
+namespace tasker::engine {
+namespace {
+
+using core::SessionState;
+
+class IoSessionsTest : public IoTest {};
+
+TEST_F(IoSessionsTest, TheWholeHandshake) {
+    start();
+    FakeWorker& a = worker(kA);
+    a.subscribe(protocol::control_subscription(kA));
+    const auto first_beat = a.next<protocol::Heartbeat>();
+    ASSERT_TRUE(first_beat);
+    EXPECT_EQ(first_beat->envelope.epoch, 3) << "on subscribing it is told at once who rules";
+    EXPECT_EQ(first_beat->envelope.orchestrator_id, "test");
+
+    ASSERT_TRUE(eventually([&] { return a.waiting<protocol::Welcome>() > 0; },
+                           [&](milliseconds limit) {
+                               a.send("workers", a.hello());
+                               a.receive(limit);
+                           }));
+    const auto welcome = a.next<protocol::Welcome>();
+    EXPECT_EQ(a.last_topic(), "control." + std::string(kA));
+    EXPECT_EQ(welcome->session, kA);
+    EXPECT_EQ(welcome->heartbeat_ms, 50);
+    EXPECT_EQ(welcome->lease_ms, 40'000);
+    EXPECT_EQ(welcome->resend_ms, 1000);
+    EXPECT_EQ(welcome->limits, protocol::Limits{});
+    EXPECT_EQ(a.waiting<protocol::Probe>(), 0);
+    EXPECT_TRUE(next_event<ports::CreditAppeared>()) << "new handlers were announced";
+
+    a.subscribe(protocol::steps_subscription(kA));
+    a.answer_probe();
+    EXPECT_EQ(a.last_topic(), "steps." + std::string(kA)) << "it must prove the steps topic";
+    ASSERT_TRUE(becomes([&] { return in_state(kA, SessionState::ready); }));
+    EXPECT_TRUE(next_event<ports::CreditAppeared>());
+    const auto offers = registry_->reserve();
+    ASSERT_EQ(offers.size(), 1U);
+    EXPECT_EQ(offers[0].free, 10);
+    registry_->settle(offers, {});
+}
+
+TEST_F(IoSessionsTest, AHelloThatOvertakesTheSubscriptionIsAnsweredWithIt) {
+    start();
+    FakeWorker& a = worker(kA);
+    ASSERT_TRUE(eventually([&] { return in_state(kA, SessionState::greeted); },
+                           [&](milliseconds limit) {
+                               a.send("workers", a.hello());
+                               a.receive(limit);
+                           }));
+    a.subscribe_all();
+    EXPECT_TRUE(a.next<protocol::Welcome>());
+    EXPECT_TRUE(a.next<protocol::Probe>());
+}
+
+TEST_F(IoSessionsTest, HeartbeatsCountUpwardsForEachSession) {
+    start();
+    FakeWorker& a = ready_worker(kA);
+    FakeWorker& b = ready_worker(kB);
+    for (FakeWorker* worker : {&a, &b}) {
+        const auto first = worker->next<protocol::Heartbeat>();
+        auto later = worker->next<protocol::Heartbeat>();
+        while (later && later->n == first->n) later = worker->next<protocol::Heartbeat>();
+        EXPECT_GT(later->n, first->n);
+        EXPECT_EQ(worker->last_topic(), "control." + worker->session);
+    }
+}
+
+TEST_F(IoSessionsTest, TheSameSessionFromAnotherProcessIsRefused) {
+    start();
+    FakeWorker& a = ready_worker(kA);
+    auto hello = a.hello();
+    hello.pid = 1;
+    a.send("workers", hello);
+    const auto refused = a.next<protocol::Refused>();
+    EXPECT_EQ(refused->code, protocol::kRefusedDuplicateSession);
+    EXPECT_TRUE(in_state(kA, SessionState::ready));
+}
+
+TEST_F(IoSessionsTest, AnotherProtocolVersionIsToldSo) {
+    start();
+    FakeWorker& a = ready_worker(kA);
+    a.send_raw(std::string(R"(workers {"message_type":"hello","protocol_version":"2.0","session":")") + kA +
+               R"("})");
+    EXPECT_EQ(a.next<protocol::Refused>()->code, protocol::kRefusedVersion);
+    const auto kept = next_event<ports::Malformed>();
+    EXPECT_EQ(kept->code, "unsupported_version");
+}
+
+TEST_F(IoSessionsTest, NobodyIsWelcomeAtAnOrchestratorThatStops) {
+    start();
+    FakeWorker& a = ready_worker(kA);
+    loop_->refuse_new_sessions();
+    ASSERT_TRUE(eventually([&] { return a.waiting<protocol::Refused>() > 0; },
+                           [&](milliseconds limit) {
+                               a.send("workers", a.hello());
+                               a.receive(limit);
+                           }));
+    const auto refused = a.next<protocol::Refused>();
+    EXPECT_EQ(refused->code, protocol::kRefusedDraining);
+    EXPECT_GT(refused->retry_ms, 0);
+}
+
+TEST_F(IoSessionsTest, UnsubscribingStopsDispatch) {
+    start();
+    FakeWorker& a = ready_worker(kA);
+    a.unsubscribe(protocol::steps_subscription(kA));
+    ASSERT_TRUE(becomes([&] { return in_state(kA, SessionState::suspect); }));
+    EXPECT_TRUE(registry_->reserve().empty());
+    a.subscribe(protocol::steps_subscription(kA));
+    a.answer_probe();
+    ASSERT_TRUE(becomes([&] { return in_state(kA, SessionState::ready); }));
+}
+
+TEST_F(IoSessionsTest, ADeadWorkerIsNoticedByItsConnectionAndLostAfterTheGrace) {
+    options_.disconnect_grace = milliseconds{50};
+    start();
+    FakeWorker& a = ready_worker(kA);
+    loop_->publish({take_batch("b1"_id, kA, {1, 2})});
+    a.next<protocol::StepBatchRequest>();
+    a.close();
+    const auto lost = next_event<ports::SessionLost>();
+    EXPECT_EQ(lost->session, kA);
+    EXPECT_EQ(lost->worker_id, "worker-aa");
+    EXPECT_EQ(lost->reason, "grace_ended");
+    EXPECT_EQ(lost->steps_in_flight, 2);
+    EXPECT_EQ(registry_->with([](auto& registry) { return registry.credit_in_flight(); }), 0);
+}
+
+TEST_F(IoSessionsTest, SilenceEndsTheLease) {
+    options_.suspect_after = milliseconds{150};
+    options_.lease = milliseconds{400};
+    start();
+    FakeWorker& a = ready_worker(kA);
+    EXPECT_EQ(next_event<ports::SessionLost>()->reason, "lease_ended");
+    // Its process was merely frozen: with its next heartbeat it is greeted and probed.
+    ASSERT_TRUE(eventually([&] { return a.waiting<protocol::Probe>() > 0; },
+                           [&](milliseconds limit) {
+                               a.beat();
+                               a.receive(limit);
+                           }));
+}
+
+TEST_F(IoSessionsTest, GoodbyeEndsTheSession) {
+    start();
+    FakeWorker& a = ready_worker(kA);
+    protocol::Goodbye goodbye;
+    goodbye.session = kA;
+    goodbye.reason = "stopped";
+    a.send("workers", goodbye);
+    const auto lost = next_event<ports::SessionLost>();
+    EXPECT_EQ(lost->reason, "goodbye");
+    EXPECT_EQ(lost->steps_in_flight, 0);
+}
+
+TEST_F(IoSessionsTest, ThePauseOfOurOwnProcessCostsNobodyItsLease) {
+    options_.heartbeat = milliseconds{20};
+    options_.suspect_after = milliseconds{300};
+    options_.lease = milliseconds{600};
+    // The health source runs on the io thread: while it blocks, the loop stands still as after SIGSTOP.
+    health_ = [&](bool) {
+        const milliseconds end = util::boot_time() + milliseconds{1000};
+        std::vector<ports::Inbound> nothing;
+        Mailbox quiet(1);
+        quiet.take_all(nothing, end);
+        return nlohmann::json::object();
+    };
+    start();
+    FakeWorker& a = ready_worker(kA);
+    zmq::socket_t client(context_, zmq::socket_type::dealer);
+    client.set(zmq::sockopt::linger, 0);
+    client.connect(loop_->command_endpoint());
+    a.beat();
+    client.send(zmq::str_buffer(R"({"command":"health_check"})"), zmq::send_flags::none);
+    ASSERT_TRUE(becomes([&] { return counted(loop_->counters().pauses_detected) == 1; }));
+    a.beat();
+    ASSERT_TRUE(becomes([&] { return counted(loop_->counters().heartbeats_received) == 2; }));
+    EXPECT_TRUE(in_state(kA, SessionState::ready)) << "a second of silence was our own";
+    EXPECT_EQ(waiting_events<ports::SessionLost>(), 0);
+}
+
+TEST_F(IoSessionsTest, AcksAndRequestsReachTheirSession) {
+    start();
+    FakeWorker& a = ready_worker(kA);
+    loop_->acknowledge({{kA, {{"b1"_id, {1, 2}}}, {{"b2"_id, 3, "wrong_session"}}}});
+    const auto ack = a.next<protocol::Ack>();
+    EXPECT_EQ(ack->session, kA);
+    EXPECT_EQ(ack->batches, (std::vector<protocol::AckedSequences>{{"b1"_id, {1, 2}}}));
+    EXPECT_EQ(ack->rejected, (std::vector<protocol::RejectedSequence>{{"b2"_id, 3, "wrong_session"}}));
+    EXPECT_EQ(a.last_topic(), "control." + std::string(kA));
+    EXPECT_EQ(ack->envelope.epoch, 3);
+
+    loop_->request_reports(kA, "b1"_id, {7});
+    EXPECT_EQ(a.next<protocol::ReportRequest>()->step_ids, std::vector<std::int64_t>{7});
+    loop_->cancel_steps(kA, "b1"_id, {{7, 2}}, "cancelled");
+    const auto cancel = a.next<protocol::Cancel>();
+    EXPECT_EQ(cancel->steps, (std::vector<protocol::StepRef>{{"b1"_id, 7, 2}}));
+    EXPECT_EQ(cancel->reason, "cancelled");
+    loop_->drain_session(kA, 5000);
+    EXPECT_EQ(a.next<protocol::Drain>()->deadline_ms, 5000);
+    EXPECT_TRUE(in_state(kA, SessionState::draining));
+}
+
+TEST_F(IoSessionsTest, WhatWasCalledBeforeStopIsStillSent) {
+    start();
+    FakeWorker& a = ready_worker(kA);
+    for (int i = 1; i <= 100; ++i) loop_->acknowledge({{kA, {{"b"_id, {i}}}, {}}});
+    loop_->stop();
+    for (int i = 1; i <= 100; ++i) {
+        const auto ack = a.next<protocol::Ack>();
+        ASSERT_TRUE(ack);
+        EXPECT_EQ(ack->batches.front().sequences.front(), i);
+    }
+}
+
+TEST_F(IoSessionsTest, WorksInsideOneProcessAndOverTcp) {
+    for (const std::string transport : {"inproc", "tcp"}) {
+        for (auto* endpoint :
+             {&options_.steps_endpoint, &options_.results_endpoint, &options_.command_endpoint}) {
+            *endpoint = transport == "tcp" ? "tcp://127.0.0.1:0" : "inproc://" + endpoint->substr(6);
+        }
+        start();
+        FakeWorker& a = ready_worker(kA);
+        loop_->publish({take_batch("b1"_id, kA, {1})});
+        EXPECT_EQ(a.next<protocol::StepBatchRequest>()->batch_id, "b1"_id) << transport;
+        workers_.clear();
+        loop_.reset();
+    }
+}
+
+TEST_F(IoSessionsTest, ALoopThatNeverStartedLetsGoOfItsEndpoints) {
+    make();
+    loop_.reset();
+    start();
+    ready_worker(kA);
+}
+
+}  // namespace
+}  // namespace tasker::engine
