@@ -1,0 +1,147 @@
+# frozen_string_literal: true
+
+module TaskerWorker
+  # Base of the immutable objects handlers receive. Attributes are declared with their types; `new`
+  # checks them (ArgumentError naming class and attribute) and freezes the object.
+  class Value
+    class << self
+      def attribute(name, type)
+        attributes[name] = type
+        attr_reader name
+      end
+
+      def attributes
+        @attributes ||= {}
+      end
+    end
+
+    def initialize(**given)
+      schema = self.class.attributes
+      unknown = given.keys - schema.keys
+      raise ArgumentError, "#{self.class.name}: unknown attribute #{unknown.first}" unless unknown.empty?
+
+      schema.each do |name, type|
+        value = given[name]
+        unless type.valid?(value)
+          raise ArgumentError, "#{self.class.name}: #{name} cannot be #{value.inspect[0, 80]}"
+        end
+
+        instance_variable_set(:"@#{name}", value)
+      end
+      freeze
+    end
+
+    def to_h
+      self.class.attributes.keys.to_h { |name| [name, public_send(name)] }
+    end
+
+    def ==(other) = other.instance_of?(self.class) && other.to_h == to_h
+    alias eql? ==
+    def hash = [self.class, to_h].hash
+  end
+
+  # The task a step belongs to. +context+ is the submitted JSON object, deeply frozen, keys are strings.
+  class Task < Value
+    attribute :task_id, Types::Id
+    attribute :namespace, Types::Text
+    attribute :name, Types::Text
+    attribute :version, Types::Text
+    attribute :context, Types::Map
+  end
+
+  # A finished parent step: its name and its results (nil when it stored none).
+  class PreviousStep < Value
+    attribute :name, Types::Text
+    attribute :results, Types::Any
+  end
+
+  # What is known around the step: its place in the batch and the results of its direct parents.
+  class Sequence < Value
+    attribute :sequence_number, Types::Ordinal
+    attribute :total_steps, Types::Ordinal
+    attribute :previous_results, Types::Map
+
+    # Results of the direct parent +name+; nil when it stored none or is no direct parent.
+    def get_results(name)
+      previous_results[name.to_s]
+    end
+
+    # The direct parent +name+ as PreviousStep, or nil when there is none of that name.
+    def find_step_by_name(name)
+      key = name.to_s
+      PreviousStep.new(name: key, results: previous_results[key]) if previous_results.key?(key)
+    end
+  end
+
+  # Set once, by the socket thread; read by the handler's thread.
+  class CancelFlag
+    def initialize
+      @reason = nil
+    end
+
+    attr_reader :reason
+
+    # The last reason counts: a handler that ignored a cancel can still run out of time.
+    def set(reason)
+      @reason = reason.to_s
+    end
+
+    def set? = !@reason.nil?
+  end
+
+  # The attempt at hand. +attempt+ counts from 1; +timeout_ms+ counts from the handler's start;
+  # +idempotency_key+ is the same for all attempts of a step.
+  class Step < Value
+    attribute :step_id, Types::Id
+    attribute :name, Types::Text
+    attribute :handler_class, Types::Name
+    attribute :handler_config, Types::Map
+    attribute :attempt, Types::Ordinal
+    attribute :retry_limit, Types::Ordinal
+    attribute :timeout_ms, Types::Millis
+    attribute :idempotency_key, Types::Text
+    attribute :claim_first, Types::Flag
+    attribute :cancel_flag, Types::Any
+
+    # True once the orchestrator has cancelled this attempt or its time is over.
+    # A long handler asks now and then and ends early.
+    def cancelled?
+      cancel_flag.set?
+    end
+
+    def to_h = super.except(:cancel_flag)
+  end
+
+  # Builds the value objects of one delivered step from a decoded step_batch_request. The codec has
+  # checked the same types already, so this path skips the second check: it runs for every step.
+  module StepValues
+    module_function
+
+    def task(request)
+      build(Task, :@task_id => request['task_id'], :@namespace => request['namespace'],
+                  :@name => request['task_name'], :@version => request['task_version'],
+                  :@context => request['task_context'])
+    end
+
+    def sequence(request)
+      metadata = request['metadata']
+      build(Sequence, :@sequence_number => metadata['sequence'], :@total_steps => metadata['total_steps'],
+                      :@previous_results => request['previous_results'])
+    end
+
+    def step(request, cancel_flag)
+      metadata = request['metadata']
+      build(Step, :@step_id => request['step_id'], :@name => request['step_name'],
+                  :@handler_class => request['handler_class'], :@handler_config => request['handler_config'],
+                  :@attempt => metadata['attempt'], :@retry_limit => metadata['retry_limit'],
+                  :@timeout_ms => metadata['timeout_ms'], :@idempotency_key => metadata['idempotency_key'],
+                  :@claim_first => metadata['claim_first'] == true, :@cancel_flag => cancel_flag)
+    end
+
+    def build(klass, variables)
+      object = klass.allocate
+      variables.each { |name, value| object.instance_variable_set(name, value) }
+      object.freeze
+    end
+  end
+end

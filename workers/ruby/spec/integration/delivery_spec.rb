@@ -1,0 +1,248 @@
+# frozen_string_literal: true
+
+require 'integration'
+
+RSpec.describe 'A worker process and its orchestrator' do
+  include_context 'with a fake orchestrator'
+
+  def final?(message) = message['status'] != 'in_progress'
+
+  it 'introduces itself, proves its steps topic and beats' do
+    worker = start_worker('--worker-id', 'w-1', '--capacity', '3')
+    hello = orchestrator.handshake
+    expect(hello.fields).to include('worker_id' => 'w-1', 'capacity' => 3,
+                                    'prefetch' => 2, 'language' => 'ruby',
+                                    'namespaces' => ['spec'], 'pid' => worker.pid,
+                                    'held' => [], 'running' => [])
+    expect(hello['handlers']).to include('Spec::EchoHandler', 'Spec::GateHandler')
+    beat = orchestrator.take('worker_heartbeat') { |message| message['seen_n'].positive? }
+    expect(beat.fields).to include('held' => [], 'running' => [], 'unacked' => [], 'oldest_unacked_ms' => 0,
+                                   'free' => 3)
+  end
+
+  it 'runs a batch and reports each step and the completion' do
+    start_worker
+    orchestrator.handshake
+    id = orchestrator.batch({ step_id: 11, context: { 'a' => 'ä' },
+                              previous: { 'p' => { 'x' => 1 }, 'q' => nil } },
+                            { step_id: 12, attempt: 2 })
+    expect(orchestrator.take('batch_accepted')['batch_id']).to eq(id)
+    completion = orchestrator.take('batch_completion')
+    partials = orchestrator.all('partial_result')
+    expect(partials.map { |partial| [partial['step_id'], partial['attempt'], partial['status']] })
+      .to contain_exactly([11, 1, 'completed'], [12, 2, 'completed'])
+    first = partials.find { |partial| partial['step_id'] == 11 }
+    expect(first['output']).to eq('context' => { 'a' => 'ä' },
+                                  'previous' => { 'p' => { 'x' => 1 }, 'q' => nil },
+                                  'attempt' => 1, 'config' => { 'from' => 'template' })
+    expect(completion.fields).to include('batch_id' => id, 'total_steps' => 2, 'completed_steps' => 2,
+                                         'failed_steps' => 0, 'in_progress_steps' => 0, 'sequence' => 3)
+    expect((partials << completion).map { |message| message['sequence'] }).to contain_exactly(1, 2, 3)
+  end
+
+  it 'tells failures that may be retried from permanent ones' do
+    start_worker
+    orchestrator.handshake
+    orchestrator.batch({ step_id: 1, name: 'fail', context: { 'mode' => 'retry' } },
+                       { step_id: 2, name: 'fail' },
+                       handler: 'Spec::FailHandler')
+    completion = orchestrator.take('batch_completion')
+    expect(completion.fields).to include('completed_steps' => 0, 'failed_steps' => 2)
+    reports = orchestrator.all('partial_result').to_h { |message| [message['step_id'], message] }
+    expect(reports[1]['status']).to eq('failed')
+    expect(reports[1]['error']).to include('retryable' => true, 'retry_after_seconds' => 2.5,
+                                           'error_type' => 'RetryableError')
+    expect(reports[2]['status']).to eq('error')
+    expect(reports[2]['error']).to include('retryable' => false, 'error_code' => 'no_way')
+  end
+
+  it 'never sends an output that is no JSON or too large' do
+    start_worker
+    orchestrator.handshake
+    orchestrator.batch(*%w[nan object large].each_with_index.map do |kind, index|
+      { step_id: index + 1, name: 'badoutput', context: { 'kind' => kind } }
+    end, handler: 'Spec::BadOutputHandler')
+    orchestrator.take('batch_completion')
+    reports = orchestrator.all('partial_result').sort_by { |message| message['step_id'] }
+    expect(reports.map { |message| [message['status'], message['error']['error_code']] })
+      .to eq(([%w[error unserialisable_output]] * 2) + [%w[error output_too_large]])
+    expect(reports[1]['error']['message']).to include('output.x')
+  end
+
+  it 'answers a known batch again and does not run it again' do
+    effects = File.join(dir, 'effects.log')
+    start_worker(env: { 'TASKER_EFFECTS_LOG' => effects })
+    orchestrator.handshake(resend_ms: 60_000)
+    id = orchestrator.batch({ step_id: 5 })
+    orchestrator.take('batch_completion')
+    sent = orchestrator.frames.select { |frame| frame.include?(id) && !frame.include?('worker_heartbeat') }
+    orchestrator.batch({ step_id: 5 }, id: id)
+    orchestrator.until('the same answers again') { orchestrator.frames.count(sent.last) == 2 }
+    expect(sent.map { |frame| orchestrator.frames.count(frame) }).to eq([2, 2, 2])
+    starts = File.readlines(effects).map do |line|
+               JSON.parse(line)
+             end.select { |line| line['event'] == 'start' }
+    expect(starts.map { |line| [line['step_id'], line['attempt']] }).to eq([[5, 1]])
+  end
+
+  it 'sends reports again, byte for byte, until they are acked' do
+    start_worker
+    orchestrator.handshake(resend_ms: 50)
+    orchestrator.batch({ step_id: 5 })
+    partial = orchestrator.take('partial_result')
+    completion = orchestrator.take('batch_completion')
+    frame = orchestrator.frames.find { |text| text.include?('"partial_result"') }
+    orchestrator.until('a third sending') { orchestrator.frames.count(frame) >= 3 }
+    unacked = { 'batch_id' => partial['batch_id'], 'step_id' => 5, 'attempt' => 1 }
+    orchestrator.take('worker_heartbeat') do |beat|
+      beat['unacked'] == [unacked] && beat['oldest_unacked_ms'].positive?
+    end
+    orchestrator.ack(partial, completion)
+    orchestrator.take('worker_heartbeat') { |beat| beat['unacked'].empty? && beat['oldest_unacked_ms'].zero? }
+    orchestrator.pump
+    count = orchestrator.frames.count(frame)
+    3.times { orchestrator.take('worker_heartbeat') }
+    expect(orchestrator.frames.count(frame)).to eq(count)
+  end
+
+  it 'sends again what is asked for' do
+    start_worker
+    orchestrator.handshake(resend_ms: 60_000)
+    id = orchestrator.batch({ step_id: 5 }, { step_id: 6 })
+    orchestrator.take('batch_completion')
+    orchestrator.messages.clear
+    orchestrator.control('report_request', session: orchestrator.session, batch_id: id, step_ids: [6])
+    expect(orchestrator.take('partial_result')['step_id']).to eq(6)
+    expect(orchestrator.all('partial_result') + orchestrator.all('batch_completion')).to be_empty
+  end
+
+  it 'stops a report that the orchestrator refuses' do
+    worker = start_worker
+    orchestrator.handshake(resend_ms: 50)
+    id = orchestrator.batch({ step_id: 5 })
+    orchestrator.take('batch_completion')
+    orchestrator.control('ack', session: orchestrator.session, batches: [{ batch_id: id, sequences: [2] }],
+                                rejected: [{ batch_id: id, sequence: 1, code: 'wrong_session' }])
+    orchestrator.take('worker_heartbeat') { |beat| beat['unacked'].empty? }
+    expect(worker.log).to include('code=wrong_session')
+  end
+
+  it 'refuses what it cannot take' do
+    start_worker('--capacity', '1', '--prefetch', '2')
+    orchestrator.handshake
+    id = orchestrator.batch({ step_id: 1, name: 'gate', context: { 'gate' => gate } }, { step_id: 2 },
+                            { step_id: 3 }, { step_id: 4, handler: 'Nobody::Handler' },
+                            handler: 'Spec::GateHandler')
+    rejected = orchestrator.take('batch_rejected')
+    expect(rejected['steps'].map { |step| [step['step_id'], step['reason']] })
+      .to eq([[3, 'over_capacity'], [4, 'unknown_handler']])
+    expect(orchestrator.take('batch_accepted')['batch_id']).to eq(id)
+    beat = orchestrator.take('worker_heartbeat') { |message| message['running'].any? }
+    expect([beat['running'], beat['held']].map { |list| list.map { |ref| ref['step_id'] } }).to eq([[1], [2]])
+    orchestrator.control('cancel', session: orchestrator.session, reason: 'test',
+                                   steps: [{ batch_id: id, step_id: 2, attempt: 1 }])
+    cancelled = orchestrator.take('batch_rejected') { |message| message['sequence'] > rejected['sequence'] }
+    expect(cancelled['steps']).to eq([{ 'step_id' => 2, 'attempt' => 1, 'reason' => 'cancelled' }])
+    open_gate
+    expect(orchestrator.take('batch_completion').fields).to include('total_steps' => 1,
+                                                                    'completed_steps' => 1)
+  end
+
+  it 'reports a time-out, keeps the slot taken, and drops the late result' do
+    worker = start_worker('--capacity', '1', '--prefetch', '1')
+    orchestrator.handshake
+    orchestrator.batch({ step_id: 1, name: 'gate', context: { 'gate' => gate }, timeout_ms: 300 },
+                       handler: 'Spec::GateHandler')
+    report = orchestrator.take('partial_result') { |message| final?(message) }
+    expect(report['status']).to eq('failed')
+    expect(report['error']).to include('error_type' => 'TimeoutError', 'retryable' => true,
+                                       'handler_stopped' => false)
+    expect(report['execution_time_ms']).to be >= 300
+    orchestrator.take('batch_completion')
+    orchestrator.messages.clear
+    beat = orchestrator.take('worker_heartbeat')
+    expect([beat['running'].map { |ref| ref['step_id'] }, beat['unacked']]).to eq([[1], []])
+    orchestrator.batch({ step_id: 2 })
+    expect(orchestrator.take('batch_rejected')['steps'].first['reason']).to eq('over_capacity')
+    open_gate
+    orchestrator.take('worker_heartbeat') { |message| message['running'].empty? }
+    orchestrator.batch({ step_id: 3 })
+    third = orchestrator.take('partial_result') { |message| message['step_id'] == 3 }
+    expect(third['status']).to eq('completed')
+    expect(worker.log).to include('result of a timed-out handler dropped')
+    expect(orchestrator.frames.grep(/"partial_result".*"step_id":1,.*"completed"/)).to be_empty
+  end
+
+  it 'lets a handler that notices its time-out end, and says that it has' do
+    start_worker
+    orchestrator.handshake
+    orchestrator.batch({ step_id: 1, name: 'gate', context: { 'gate' => gate, 'stoppable' => true },
+                         timeout_ms: 250 }, handler: 'Spec::GateHandler')
+    report = orchestrator.take('partial_result') { |message| final?(message) }
+    expect(report['error']).to include('error_type' => 'TimeoutError', 'retryable' => true,
+                                       'handler_stopped' => true)
+    orchestrator.take('batch_completion')
+    orchestrator.messages.clear
+    expect(orchestrator.take('worker_heartbeat')['running']).to be_empty
+  end
+
+  it 'says in_progress once for a handler that takes longer, without waiting for an ack' do
+    start_worker
+    orchestrator.handshake(resend_ms: 50)
+    orchestrator.batch({ step_id: 1, name: 'gate', context: { 'gate' => gate } },
+                       handler: 'Spec::GateHandler')
+    hint = orchestrator.take('partial_result')
+    expect([hint['status'], hint['sequence']]).to eq(['in_progress', 1])
+    expect(hint['execution_time_ms']).to be >= 200
+    beat = orchestrator.take('worker_heartbeat') { |message| message['running'].any? }
+    expect(beat['running'].first['age_ms']).to be >= 0
+    expect(beat['unacked']).to be_empty
+    open_gate
+    final = orchestrator.take('partial_result') { |message| final?(message) }
+    expect([final['status'], final['sequence']]).to eq(['completed', 2])
+    expect(orchestrator.frames.count { |frame| frame.include?('"in_progress"') }).to eq(1)
+  end
+
+  it 'beats on while a handler holds the interpreter' do
+    start_worker('--capacity', '2')
+    orchestrator.handshake(heartbeat_ms: 200)
+    orchestrator.batch({ step_id: 1, name: 'busy', context: { 'gate' => gate } },
+                       { step_id: 2, name: 'busy', context: { 'gate' => gate } },
+                       handler: 'Spec::BusyHandler')
+    orchestrator.take('partial_result')
+    from = Process.clock_gettime(Process::CLOCK_MONOTONIC)
+    5.times { orchestrator.take('worker_heartbeat', limit: 3) { |beat| beat['running'].size == 2 } }
+    expect(Process.clock_gettime(Process::CLOCK_MONOTONIC) - from).to be < 5
+    open_gate
+    expect(orchestrator.take('batch_completion')['completed_steps']).to eq(2)
+  end
+
+  it 'starts a claim_first step only with a fitting grant' do
+    start_worker
+    orchestrator.handshake(resend_ms: 100)
+    id = orchestrator.batch({ step_id: 1, claim_first: true }, { step_id: 2, claim_first: true })
+    ref = { session: orchestrator.session, batch_id: id, attempt: 1 }
+    orchestrator.take('start_request') { |message| message['step_id'] == 1 && message['n'] == 3 }
+    orchestrator.control('start_granted', **ref, step_id: 1, n: 99, start_window_ms: 60_000)
+    orchestrator.control('start_granted', **ref, step_id: 1, n: 1, start_window_ms: 0)
+    orchestrator.take('start_request') { |message| message['step_id'] == 1 && message['n'] > 4 }
+    expect(orchestrator.all('partial_result')).to be_empty
+    orchestrator.control('start_granted', **ref, step_id: 1, n: 3, start_window_ms: 60_000)
+    expect(orchestrator.take('partial_result')['step_id']).to eq(1)
+    request = orchestrator.take('start_request') { |message| message['step_id'] == 2 }
+    orchestrator.control('start_denied', **ref, step_id: 2, n: request['n'], reason: 'stale')
+    expect(orchestrator.take('batch_rejected')['steps'].first).to include('step_id' => 2,
+                                                                          'reason' => 'start_denied')
+    expect(orchestrator.take('batch_completion')['total_steps']).to eq(1)
+  end
+
+  it 'ignores messages it cannot understand and goes on' do
+    worker = start_worker
+    orchestrator.handshake
+    orchestrator.steps('novelty', a: 1)
+    orchestrator.steps('step_batch_request', batch_id: 'x', handler_class: 'Spec::EchoHandler', steps: [])
+    orchestrator.batch({ step_id: 9 })
+    orchestrator.take('batch_completion')
+    expect(worker.log).to include('code=unknown_type', 'code=out_of_range')
+  end
+end

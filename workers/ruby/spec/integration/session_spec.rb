@@ -1,0 +1,164 @@
+# frozen_string_literal: true
+
+require 'integration'
+
+RSpec.describe 'The life of a session' do
+  include_context 'with a fake orchestrator'
+
+  it 'repeats hello until it is answered' do
+    start_worker
+    hellos = Array.new(3) { orchestrator.take('hello') }
+    expect(hellos.map { |hello| hello['session'] }.uniq.size).to eq(1)
+  end
+
+  it 'says hello with its inventory at once when a higher epoch is heard, and drops lower ones' do
+    start_worker
+    orchestrator.handshake(resend_ms: 60_000)
+    id = orchestrator.batch({ step_id: 1, name: 'gate', context: { 'gate' => gate } }, { step_id: 2 },
+                            handler: 'Spec::GateHandler')
+    orchestrator.take('partial_result') { |message| message['step_id'] == 2 }
+    orchestrator.take('worker_heartbeat') { |beat| beat['running'].any? }
+    orchestrator.messages.clear
+    orchestrator.epoch = 2
+    orchestrator.control('heartbeat', n: 1)
+    hello = orchestrator.take('hello')
+    expect(hello['running']).to eq([{ 'batch_id' => id, 'step_id' => 1, 'attempt' => 1 }])
+    expect(hello['unacked']).to eq([{ 'batch_id' => id, 'step_id' => 2, 'attempt' => 1 }])
+    orchestrator.epoch = 1
+    stale = orchestrator.batch({ step_id: 7 })
+    orchestrator.epoch = 2
+    orchestrator.messages.clear
+    orchestrator.handshake(resend_ms: 60_000)
+    # What was not acked by the old orchestrator is sent to the new one as soon as it has proven itself.
+    expect(orchestrator.take('partial_result') { |message| message['step_id'] == 2 }['batch_id']).to eq(id)
+    open_gate
+    orchestrator.take('batch_completion')
+    expect(orchestrator.frames.none? { |frame| frame.include?(stale) }).to be(true)
+  end
+
+  it 'hands back what has not started when it drains, finishes the rest and says goodbye' do
+    worker = start_worker('--capacity', '1', '--prefetch', '3')
+    orchestrator.handshake
+    orchestrator.auto_ack = true
+    orchestrator.batch({ step_id: 1, name: 'gate', context: { 'gate' => gate } }, { step_id: 2 },
+                       { step_id: 3 },
+                       handler: 'Spec::GateHandler')
+    orchestrator.take('worker_heartbeat') { |beat| beat['running'].any? }
+    worker.signal('TERM')
+    rejected = orchestrator.take('batch_rejected')
+    expect(rejected['steps'].map do |step|
+             [step['step_id'], step['reason']]
+           end).to eq([[2, 'draining'], [3, 'draining']])
+    orchestrator.batch({ step_id: 4 })
+    expect(orchestrator.take('batch_rejected')['steps'].first).to include('step_id' => 4,
+                                                                          'reason' => 'draining')
+    open_gate
+    expect(orchestrator.take('batch_completion').fields).to include('total_steps' => 1,
+                                                                    'completed_steps' => 1)
+    orchestrator.take('goodbye')
+    expect(exit_code_of(worker)).to eq(0)
+  end
+
+  it 'drains when the orchestrator asks, and waits for the last ack' do
+    worker = start_worker
+    orchestrator.handshake(resend_ms: 50)
+    orchestrator.batch({ step_id: 1 })
+    partial = orchestrator.take('partial_result')
+    completion = orchestrator.take('batch_completion')
+    orchestrator.control('drain', session: orchestrator.session, deadline_ms: 10_000)
+    3.times { orchestrator.take('batch_completion') }
+    expect(worker.ended?).to be_nil
+    orchestrator.ack(partial, completion)
+    orchestrator.take('goodbye')
+    expect(exit_code_of(worker)).to eq(0)
+  end
+
+  it 'leaves with code 1 when the drain limit is over and a handler still runs' do
+    worker = start_worker('--drain-timeout', '0.3')
+    orchestrator.handshake
+    orchestrator.batch({ step_id: 1, name: 'gate', context: { 'gate' => gate } },
+                       handler: 'Spec::GateHandler')
+    orchestrator.take('worker_heartbeat') { |beat| beat['running'].any? }
+    worker.signal('INT')
+    expect(exit_code_of(worker)).to eq(1)
+  end
+
+  it 'exits at once at the second signal' do
+    worker = start_worker
+    orchestrator.handshake
+    orchestrator.batch({ step_id: 1, name: 'gate', context: { 'gate' => gate } },
+                       handler: 'Spec::GateHandler')
+    orchestrator.take('worker_heartbeat') { |beat| beat['running'].any? }
+    worker.signal('TERM')
+    orchestrator.until('the drain') { worker.log.include?('draining') }
+    worker.signal('TERM')
+    expect(exit_code_of(worker)).to eq(1)
+  end
+
+  it 'rebuilds its sockets when the orchestrator is silent' do
+    worker = start_worker
+    orchestrator.handshake
+    orchestrator.pump
+    orchestrator.subscriptions.clear
+    orchestrator.heartbeats = false
+    control = "control.#{orchestrator.session} "
+    orchestrator.until('new subscriptions', limit: 10) do
+      orchestrator.subscriptions.include?([false,
+                                           control]) && orchestrator.subscriptions.include?([true, control])
+    end
+    orchestrator.messages.clear
+    hello = orchestrator.take('hello')
+    expect(hello['session']).to eq(orchestrator.session)
+    expect(worker.log.scan('no word from the orchestrator').size).to eq(1)
+    orchestrator.heartbeats = true
+    orchestrator.handshake
+    orchestrator.batch({ step_id: 1 })
+    expect(orchestrator.take('batch_completion')['completed_steps']).to eq(1)
+  end
+
+  it 'finds an orchestrator that is started later' do
+    orchestrator.close
+    worker = start_worker
+    orchestrator.wait('the first hello into the void') { worker.log.include?('msg=started') }
+    orchestrator.open
+    orchestrator.handshake
+    orchestrator.batch({ step_id: 1 })
+    expect(orchestrator.take('batch_completion')['completed_steps']).to eq(1)
+  end
+
+  it 'takes a new session id when its own is taken' do
+    start_worker
+    hello = orchestrator.take('hello')
+    orchestrator.instance_variable_set(:@session, hello['session'])
+    orchestrator.control('refused', code: 'duplicate_session', message: 'taken', retry_ms: 10)
+    second = orchestrator.take('hello') { |message| message['session'] != hello['session'] }
+    expect(second['previous_sessions']).to eq([hello['session']])
+    orchestrator.messages.clear
+    orchestrator.handshake
+    orchestrator.batch({ step_id: 1 })
+    expect(orchestrator.take('partial_result')['session']).to eq(second['session'])
+  end
+
+  it 'gives up with code 3 when it is not allowed' do
+    worker = start_worker
+    hello = orchestrator.take('hello')
+    orchestrator.instance_variable_set(:@session, hello['session'])
+    orchestrator.control('refused', code: 'not_allowed', message: 'who are you', retry_ms: 0)
+    expect(exit_code_of(worker)).to eq(3)
+    expect(worker.log).to include('not_allowed', 'who are you')
+  end
+
+  it 'stops starting steps while the outbox is full' do
+    start_worker('--outbox-limit', '2', '--capacity', '1', '--prefetch', '10')
+    orchestrator.handshake(resend_ms: 60_000)
+    orchestrator.batch({ step_id: 1 })
+    first = orchestrator.take('partial_result')
+    completion = orchestrator.take('batch_completion')
+    orchestrator.batch({ step_id: 2 })
+    beat = orchestrator.take('worker_heartbeat') { |message| message['held'].any? }
+    expect(beat['held'].first['step_id']).to eq(2)
+    expect(orchestrator.all('partial_result')).to be_empty
+    orchestrator.ack(first, completion)
+    expect(orchestrator.take('partial_result')['step_id']).to eq(2)
+  end
+end

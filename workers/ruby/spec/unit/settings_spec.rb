@@ -1,0 +1,72 @@
+# frozen_string_literal: true
+
+require 'spec_helper'
+
+RSpec.describe TaskerWorker::Settings do
+  around { |example| Dir.mktmpdir { |dir| Dir.chdir(dir) { example.run } } }
+
+  def settings(options = {}, env: {}) = described_class.new(options, env: env)
+
+  it 'runs on defaults without a file' do
+    expect(settings.steps_endpoints).to eq(['tcp://127.0.0.1:5555'])
+    expect(settings.results_endpoints).to eq(['tcp://127.0.0.1:5556'])
+    expect(settings.in_flight_max).to eq(20)
+  end
+
+  it 'reads lists and strings from the file, and defaults where keys are missing' do
+    File.write('z.yaml',
+               "step_execution:\n  handler_step_subscriber: [ipc:///a, 'tcp://*:7']\n  batch_size: 10\n")
+    expect(settings({ config: 'z.yaml' }).steps_endpoints).to eq(['ipc:///a', 'tcp://127.0.0.1:7'])
+    expect(settings({ config: 'z.yaml' }).results_endpoints).to eq(['tcp://127.0.0.1:5556'])
+    File.write('b.yaml', "step_execution:\n  step_publisher: tcp://*:8\n  rust_result_subscriber: ipc:///r\n")
+    bound = settings({ config: 'b.yaml' })
+    expect([bound.steps_endpoints, bound.results_endpoints]).to eq([['tcp://127.0.0.1:8'], ['ipc:///r']])
+  end
+
+  it 'lets options win over the worker\'s variables, those over the common ones, those over the file' do
+    Dir.mkdir('config')
+    File.write('config/zeromq.yaml', "step_execution: { handler_step_subscriber: 'ipc:///file' }")
+    common = { 'TASKER_STEPS_ENDPOINT' => 'tcp://*:1' }
+    own = common.merge('TASKER_WORKER_STEPS_ENDPOINT' => 'ipc:///own,ipc:///standby')
+    expect(settings.steps_endpoints).to eq(['ipc:///file'])
+    expect(settings(env: common).steps_endpoints).to eq(['tcp://127.0.0.1:1'])
+    expect(settings(env: own).steps_endpoints).to eq(['ipc:///own', 'ipc:///standby'])
+    expect(settings({ steps_endpoints: ['ipc:///opt'] }, env: own).steps_endpoints).to eq(['ipc:///opt'])
+  end
+
+  { { capacity: 0 } => /--capacity: must be 1 to/, { prefetch: 1000 } => /--prefetch/,
+    { log_level: 'loud' } => /--log-level/, { config: 'none.yaml' } => /--config: cannot read none.yaml/,
+    { steps_endpoints: ['http://x'] } => /--steps-endpoint: "http/,
+    { worker_id: '' } => /--worker-id/ }.each do |options, message|
+    it("refuses #{options}") {
+      expect do
+        settings(options)
+      end.to raise_error(TaskerWorker::ConfigurationError, message)
+    }
+  end
+end
+
+RSpec.describe TaskerWorker::CLI do
+  def run(*argv)
+    out = StringIO.new
+    err = StringIO.new
+    [described_class.run(argv, out: out, err: err), out.string, err.string]
+  end
+
+  it 'teaches with --help' do
+    code, out, = run('--help')
+    expect(code).to eq(0)
+    expect(out).to include('Usage:', '--require', 'Exit codes', 'TASKER_WORKER_STEPS_ENDPOINT')
+  end
+
+  [[['--capacity', 'many'], /invalid argument: --capacity many/],
+   [['--nonsense'], /invalid option/], [['extra'], /unexpected "extra"/],
+   [['--templates', '/nowhere'], %r{/nowhere is not a directory}],
+   [['--require', '/no/such.rb'], /--require/]].each do |argv, message|
+    it "exits 2 with one line for #{argv.join(' ')}" do
+      code, _, err = run(*argv)
+      expect([code, err.lines.size]).to eq([2, 1])
+      expect(err).to match(message)
+    end
+  end
+end
