@@ -1,0 +1,150 @@
+"""Steps with `claim_first`: permission is asked right before the start.
+
+A request is repeated with the next n until it is answered. A grant counts only for the window the
+orchestrator names, measured from when *that* request was sent, on a clock that goes on while the machine
+sleeps; so a worker that was frozen in between does not start what somebody else may have taken over.
+"""
+
+from collections import deque
+from typing import Callable, Deque, Dict, Iterator, List, Optional, Tuple
+
+from .batches import StepRun
+from .clock import boottime
+from .wire.codec import encode
+from .wire.messages import StartDenied, StartGranted, StartRequest
+
+# Requests whose time is remembered per step; an older grant is as good as lost.
+_REMEMBERED_MAX = 32
+# After so many grants that came too late (or were used too late) the step is handed back.
+MISSED_WINDOWS_MAX = 5
+
+Key = Tuple[str, int]
+
+
+class Claim:
+    """A step that asks: when each request was sent (boot time) and how often a window was missed."""
+
+    __slots__ = ("run", "n", "sent", "next_at", "missed")
+
+    def __init__(self, run: StepRun) -> None:
+        self.run = run
+        self.n = 0
+        self.sent: Dict[int, float] = {}
+        self.next_at = 0.0
+        self.missed = 0
+
+
+class Claims:
+    """`waiting` have not asked yet, since no thread is free; `asking` wait for an answer."""
+
+    def __init__(self, send: Callable[[bytes], None], clock: Callable[[], float] = boottime) -> None:
+        self._send = send
+        self._clock = clock
+        self.resend_s = 1.0
+        self.waiting: Deque[StepRun] = deque()
+        self._asking: Dict[Key, Claim] = {}
+        self._granted: Dict[Key, Claim] = {}
+
+    @property
+    def asking(self) -> int:
+        return len(self._asking)
+
+    def unstarted(self) -> Iterator[StepRun]:
+        yield from self.waiting
+        for claim in self._asking.values():
+            yield claim.run
+
+    def ask(self, run: StepRun, now: float) -> None:
+        """Sends the first request, or the next one after a missed window."""
+        key = (run.batch.batch_id, run.step_id)
+        claim = self._granted.pop(key, None) or Claim(run)
+        self._asking[key] = claim
+        self._request(claim, now)
+
+    def tick(self, now: float) -> None:
+        for claim in self._asking.values():
+            if now >= claim.next_at:
+                self._request(claim, now)
+
+    def next_due(self) -> Optional[float]:
+        return min((claim.next_at for claim in self._asking.values()), default=None)
+
+    def granted(self, message: StartGranted, now: float) -> Tuple[Optional[StepRun], Optional[StepRun]]:
+        """(the step that may start, the step to hand back since it misses its windows); mostly one None.
+
+        Both are None for an answer to nothing, and when the step asks once more.
+        """
+        key = (message.batch_id, message.step_id)
+        claim = self._asking.get(key)
+        if claim is None or claim.run.attempt != message.attempt:
+            return None, None
+        sent = claim.sent.get(message.n)
+        if sent is None:
+            return None, None
+        start_by = sent + message.start_window_ms / 1000.0
+        if self._clock() > start_by:
+            return None, self.missed_window(claim, now)
+        del self._asking[key]
+        self._granted[key] = claim
+        claim.run.start_by = start_by
+        return claim.run, None
+
+    def too_late(self, run: StepRun, now: float) -> Optional[StepRun]:
+        """A granted step found no thread in its window: it asks again, or is returned to be handed back."""
+        key = (run.batch.batch_id, run.step_id)
+        claim = self._granted.pop(key, None) or Claim(run)
+        run.start_by, run.missed_window = None, False
+        self._asking[key] = claim
+        return self.missed_window(claim, now)
+
+    def missed_window(self, claim: Claim, now: float) -> Optional[StepRun]:
+        claim.missed += 1
+        if claim.missed >= MISSED_WINDOWS_MAX:
+            return claim.run
+        self._request(claim, now)
+        return None
+
+    def denied(self, message: StartDenied) -> Optional[StepRun]:
+        """The step that may not start, or None when the answer is to nothing."""
+        claim = self._asking.get((message.batch_id, message.step_id))
+        if claim is None or claim.run.attempt != message.attempt or message.n not in claim.sent:
+            return None
+        return claim.run
+
+    def drop(self, run: StepRun) -> bool:
+        """Forgets a step that has not been granted; False when it is not here."""
+        if self._asking.pop((run.batch.batch_id, run.step_id), None) is not None:
+            return True
+        try:
+            self.waiting.remove(run)
+        except ValueError:
+            return False
+        return True
+
+    def forget(self, run: StepRun) -> None:
+        """A granted step has ended or was taken back."""
+        self._granted.pop((run.batch.batch_id, run.step_id), None)
+
+    def _request(self, claim: Claim, now: float) -> None:
+        run = claim.run
+        claim.n += 1
+        claim.sent[claim.n] = self._clock()
+        if len(claim.sent) > _REMEMBERED_MAX:
+            del claim.sent[min(claim.sent)]
+        claim.next_at = now + self.resend_s
+        message = StartRequest(
+            session=run.batch.session,
+            batch_id=run.batch.batch_id,
+            step_id=run.step_id,
+            attempt=run.attempt,
+            n=claim.n,
+        )
+        self._send(encode(message, "workers"))
+
+
+def grouped(runs: List[StepRun]) -> Dict[str, List[StepRun]]:
+    """Steps by batch, in the order given."""
+    groups: Dict[str, List[StepRun]] = {}
+    for run in runs:
+        groups.setdefault(run.batch.batch_id, []).append(run)
+    return groups

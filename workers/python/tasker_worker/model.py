@@ -1,0 +1,116 @@
+"""What a handler gets: task, sequence and step. Immutable values, built from a validated request.
+
+The mappings (context, handler_config, results) are read-only views; what lies deeper is this step's own
+copy, so changing it reaches nobody else. They may be returned as output as they are.
+"""
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Mapping, Optional
+
+from .wire.orchestrator_messages import StepRequest
+
+EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+class CancelFlag:
+    """Set by the worker, read by the handler through `step.cancelled()`."""
+
+    __slots__ = ("is_set",)
+
+    def __init__(self) -> None:
+        self.is_set = False
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """The task the step belongs to."""
+
+    task_id: int
+    namespace: str
+    name: str
+    version: str
+    context: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The step to run, in this attempt (from 1).
+
+    `idempotency_key` is the same for every attempt of the step: hand it to systems whose effects must not
+    happen twice. `timeout_ms` counts from the handler's start; 0 means none.
+    """
+
+    step_id: int
+    name: str
+    handler_class: str
+    handler_config: Mapping[str, Any]
+    attempt: int
+    retry_limit: int
+    timeout_ms: int
+    idempotency_key: str
+    claim_first: bool
+    cancel_flag: CancelFlag
+
+    def cancelled(self) -> bool:
+        """Whether the result is no longer wanted (cancelled, or timed out). Long handlers ask now and then
+        and stop when it is true."""
+        return self.cancel_flag.is_set
+
+
+@dataclass(frozen=True, slots=True)
+class ParentStep:
+    """A direct parent as `find_step_by_name` shows it; `results` is None when it stored none."""
+
+    name: str
+    results: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """The step's place in its batch, and what its direct parents returned."""
+
+    sequence_number: int
+    total_steps: int
+    previous_results: Mapping[str, Any]
+
+    def get_results(self, name: str) -> Any:
+        """The results of the direct parent `name`; None when it stored none or is no direct parent."""
+        return self.previous_results.get(name)
+
+    def find_step_by_name(self, name: str) -> Optional[ParentStep]:
+        """The direct parent `name` with its results, or None when it is no direct parent."""
+        if name not in self.previous_results:
+            return None
+        return ParentStep(name, self.previous_results[name])
+
+
+def task_of(request: StepRequest) -> Task:
+    return Task(
+        request.task_id,
+        request.namespace,
+        request.task_name,
+        request.task_version,
+        MappingProxyType(request.task_context),
+    )
+
+
+def sequence_of(request: StepRequest) -> Sequence:
+    meta = request.metadata
+    return Sequence(meta.sequence, meta.total_steps, MappingProxyType(request.previous_results))
+
+
+def step_of(request: StepRequest, cancel_flag: CancelFlag) -> Step:
+    meta = request.metadata
+    return Step(
+        request.step_id,
+        request.step_name,
+        request.handler_class,
+        MappingProxyType(request.handler_config),
+        meta.attempt,
+        meta.retry_limit,
+        meta.timeout_ms,
+        meta.idempotency_key,
+        bool(meta.claim_first),
+        cancel_flag,
+    )

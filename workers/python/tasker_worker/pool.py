@@ -1,0 +1,198 @@
+"""The threads that run handlers.
+
+`capacity` threads take steps from one queue; a thread that finds it empty waits on a lock of its own until
+the socket thread releases it, the last to fall asleep first. Finished steps go to `done`, and the first of
+them rings the wake-up (a socket in the socket thread's poll set); the socket thread then takes all.
+
+How many threads wake for a batch follows the handlers' typical run time. For handlers of a few
+microseconds one thread that takes ten steps in a row beats ten threads that fight for the interpreter lock,
+so one is woken; for all others as many as there are steps. When the guess is wrong the socket thread
+notices after STALL_S that the queue does not move, and wakes the others (`check_stall`).
+"""
+
+import socket
+import threading
+import time
+from collections import deque
+from typing import Deque, List, Optional
+
+from . import logs
+from .batches import StepRun
+from .clock import boottime
+from .effects import EffectsLog
+from .outcome import Outcome, ResultLimits, run_handler
+from .registry import UNKNOWN_SECONDS
+
+# Below this typical run time a second thread costs more than it gains.
+SHORT_S = 0.0002
+STALL_S = 0.002
+# The estimate moves by this factor per run towards longer or shorter, so it settles at the median.
+_ESTIMATE_STEP = 1.2
+_ESTIMATE_MIN_S = 1e-6
+
+
+class WakeUp:
+    """Makes a poll return from another thread (or a signal handler)."""
+
+    def __init__(self) -> None:
+        self._inside, self._outside = socket.socketpair()
+        self._inside.setblocking(False)
+        self._outside.setblocking(False)
+        self.fd = self._inside.fileno()
+        self._ringing = False
+
+    def ring(self) -> None:
+        # Two threads may both ring; that costs one system call and nothing else.
+        if not self._ringing:
+            self._ringing = True
+            try:
+                self._outside.send(b"!")
+            except BlockingIOError:
+                pass  # full of unanswered rings: the poll returns anyway
+
+    def answer(self) -> None:
+        """Called by the socket thread before it looks at what it was woken for."""
+        try:
+            self._inside.recv(4096)
+        except BlockingIOError:
+            pass  # answered already
+        self._ringing = False
+
+    def close(self) -> None:
+        self._inside.close()
+        self._outside.close()
+
+
+class HandlerPool:
+    """Runs steps; `done` holds those that ended (or missed their start window)."""
+
+    def __init__(
+        self, capacity: int, wake_up: WakeUp, limits: ResultLimits, effects: Optional[EffectsLog] = None
+    ) -> None:
+        self.capacity = capacity
+        self.done: Deque[StepRun] = deque()
+        self._ready: Deque[StepRun] = deque()
+        self._idle: List[threading.Lock] = []  # one lock per sleeping thread
+        self._threads: List[threading.Thread] = []
+        self._wake_up = wake_up
+        self._limits = limits
+        self._effects = effects
+        self._closing = False
+        self._head: Optional[StepRun] = None
+        self._head_since = 0.0
+
+    def submit(self, runs: List[StepRun], front: bool = False) -> None:
+        """Queues steps; `front` puts them before all others."""
+        if front:
+            self._ready.extendleft(reversed(runs))
+        else:
+            self._ready.extend(runs)
+        short = all(run.entry.typical_seconds < SHORT_S for run in runs)
+        self._wake(1 if short else len(runs))
+
+    def check_stall(self, now: float) -> Optional[float]:
+        """Wakes more threads when the queue's head has not moved for STALL_S.
+
+        Returns when to look again; None when nothing waits, or no thread is left to wake.
+        """
+        try:
+            head = self._ready[0]
+        except IndexError:
+            self._head = None
+            return None
+        if not self._idle and len(self._threads) >= self.capacity:
+            return None
+        if head is not self._head:
+            self._head, self._head_since = head, now
+        elif now - self._head_since >= STALL_S:
+            self._wake(len(self._ready))
+            self._head = None
+            return None
+        return self._head_since + STALL_S
+
+    def take_back(self, run: StepRun) -> bool:
+        """Removes a step that no thread has taken; False when it is too late. After True it never starts."""
+        try:
+            self._ready.remove(run)
+        except ValueError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Lets idle threads end. A thread in a handler ends with the process: threads cannot be killed."""
+        self._closing = True
+        for _ in range(len(self._threads)):
+            self._wake(1)
+
+    def _wake(self, count: int) -> None:
+        for _ in range(count):
+            try:
+                self._idle.pop().release()
+            except IndexError:
+                if len(self._threads) >= self.capacity or self._closing:
+                    return
+                name = f"handler-{len(self._threads) + 1}"
+                thread = threading.Thread(target=self._work, name=name, daemon=True)
+                self._threads.append(thread)
+                thread.start()
+
+    def _work(self) -> None:
+        sleep = threading.Lock()
+        sleep.acquire()
+        while True:
+            try:
+                run = self._ready.popleft()
+            except IndexError:
+                if self._closing:
+                    return
+                self._idle.append(sleep)
+                # A step may have come between the look and the entry in the list of sleepers.
+                if (self._ready or self._closing) and self._withdraw(sleep):
+                    continue
+                sleep.acquire()
+                continue
+            self._run(run)
+            self.done.append(run)
+            self._wake_up.ring()
+
+    def _withdraw(self, sleep: threading.Lock) -> bool:
+        """Takes the lock off the list of sleepers; False when it is being released already."""
+        try:
+            self._idle.remove(sleep)
+        except ValueError:
+            return False
+        return True
+
+    def _run(self, run: StepRun) -> None:
+        if run.start_by is not None and boottime() > run.start_by:
+            run.missed_window = True
+            return
+        run.started = started = time.monotonic()
+        request = run.request
+        logs.current.fields = {
+            "task_id": request.task_id,
+            "step_id": request.step_id,
+            "attempt": request.metadata.attempt,
+        }
+        run.outcome = self._outcome_of(run)
+        logs.current.fields = {}
+        seconds = time.monotonic() - started
+        estimate = run.entry.typical_seconds
+        if estimate == UNKNOWN_SECONDS:
+            run.entry.typical_seconds = max(seconds, _ESTIMATE_MIN_S)
+        elif seconds > estimate:
+            run.entry.typical_seconds = min(seconds, estimate * _ESTIMATE_STEP)
+        else:
+            run.entry.typical_seconds = max(seconds, estimate / _ESTIMATE_STEP, _ESTIMATE_MIN_S)
+
+    def _outcome_of(self, run: StepRun) -> Outcome:
+        if self._effects is None:
+            return run_handler(run.entry, run.request, run.flag, self._limits)
+        try:
+            self._effects.write("start", run.request, run.batch.session)
+            outcome = run_handler(run.entry, run.request, run.flag, self._limits)
+            self._effects.write("end", run.request, run.batch.session)
+        except OSError as error:
+            problem = {"message": f"effects log: {error}", "error_type": "OSError", "retryable": True}
+            return Outcome("failed", None, problem, 0.0)
+        return outcome

@@ -1,0 +1,126 @@
+"""Every setting of a worker: meaning, unit, default, limits, and where it may come from.
+
+Order of precedence: command line, TASKER_WORKER_*_ENDPOINT, TASKER_*_ENDPOINT, configuration file, default.
+"""
+
+import os
+import socket
+from dataclasses import dataclass
+from typing import Any, Mapping, Optional, Sequence, Tuple
+
+import yaml
+
+from .errors import ConfigurationError
+from .logs import LEVELS
+
+DEFAULT_STEPS_ENDPOINT = "tcp://127.0.0.1:5555"
+DEFAULT_RESULTS_ENDPOINT = "tcp://127.0.0.1:5556"
+OUTBOX_MAX = 10_000
+# Keys of step_execution, the worker's own first; without them a worker connects to what is bound.
+STEPS_KEYS = ("handler_step_subscriber", "step_publisher", "rust_step_publisher")
+RESULTS_KEYS = ("handler_result_publisher", "result_subscriber", "rust_result_subscriber")
+DEFAULT_TEMPLATES = "config/tasks"
+DEFAULT_ENVIRONMENT = "development"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Checked settings; times in seconds."""
+
+    worker_id: str
+    steps_endpoints: Tuple[str, ...] = (DEFAULT_STEPS_ENDPOINT,)
+    results_endpoints: Tuple[str, ...] = (DEFAULT_RESULTS_ENDPOINT,)
+    capacity: int = 10
+    prefetch: int = 2
+    outbox_limit: int = 10_000
+    drain_timeout_s: float = 30.0
+    log_level: str = "info"
+    environment: str = DEFAULT_ENVIRONMENT
+    namespaces: Tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _within("--capacity", self.capacity, 1, 1000)
+        _within("--prefetch", self.prefetch, 1, 100)
+        # Below: every started step needs room for its report and its batch's completion. Above: an
+        # inventory names every unacknowledged step and must fit into one message.
+        _within("--outbox-limit", self.outbox_limit, 2 * self.capacity, OUTBOX_MAX)
+        _within("--drain-timeout", self.drain_timeout_s, 0, 86_400)
+        if self.log_level not in LEVELS:
+            raise ConfigurationError(f"--log-level must be one of {', '.join(LEVELS)}, not {self.log_level}")
+        if not self.worker_id or len(self.worker_id) > 128:
+            raise ConfigurationError("--worker-id must have 1 to 128 characters")
+        for endpoint in (*self.steps_endpoints, *self.results_endpoints):
+            if not endpoint.startswith(("tcp://", "ipc://", "inproc://")) or endpoint.endswith("://"):
+                raise ConfigurationError(
+                    f"endpoint {endpoint!r} must look like tcp://127.0.0.1:5555 or ipc:///run/tasker/steps"
+                )
+
+
+def _within(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise ConfigurationError(f"{name} must be between {low} and {high}, not {value}")
+
+
+def default_worker_id() -> str:
+    return f"{socket.gethostname()}-python"
+
+
+def endpoints(
+    option: Optional[Sequence[str]],
+    name: str,
+    env: Mapping[str, str],
+    configured: Any,
+    default: str,
+) -> Tuple[str, ...]:
+    """The endpoints to connect to; `name` is STEPS or RESULTS."""
+    if option:
+        chosen = list(option)
+    elif env.get(f"TASKER_WORKER_{name}_ENDPOINT"):
+        chosen = env[f"TASKER_WORKER_{name}_ENDPOINT"].split(",")
+    elif env.get(f"TASKER_{name}_ENDPOINT"):
+        chosen = env[f"TASKER_{name}_ENDPOINT"].split(",")
+    elif configured:
+        chosen = [configured] if isinstance(configured, str) else list(configured)
+    else:
+        chosen = [default]
+    # `*` is where an orchestrator binds; a worker on the same machine reaches that through loopback.
+    return tuple(endpoint.strip().replace("//*", "//127.0.0.1") for endpoint in chosen)
+
+
+def read_config(path: Optional[str]) -> Tuple[Any, Any]:
+    """(where steps come from, where results go) as a zeromq.yaml says; None where it does not."""
+    if path is None:
+        return None, None
+    try:
+        with open(path, encoding="utf-8") as stream:
+            data = yaml.safe_load(stream)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"--config {path}: cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise ConfigurationError(
+            f"--config {path}: not valid YAML: {' '.join(str(error).split())}"
+        ) from error
+    section = (data or {}).get("step_execution") if isinstance(data or {}, dict) else data
+    if section is None:
+        return None, None
+    if not isinstance(section, dict):
+        raise ConfigurationError(f"--config {path}: step_execution must be a mapping")
+    return _endpoint_key(path, section, STEPS_KEYS), _endpoint_key(path, section, RESULTS_KEYS)
+
+
+def _endpoint_key(path: Optional[str], section: Mapping[str, Any], keys: Sequence[str]) -> Any:
+    for key in keys:
+        value = section.get(key)
+        if value is None:
+            continue
+        listed = isinstance(value, list) and value and all(isinstance(item, str) for item in value)
+        if not isinstance(value, str) and not listed:
+            raise ConfigurationError(
+                f"--config {path}: step_execution.{key} must be an endpoint or a list of endpoints"
+            )
+        return value
+    return None
+
+
+def environment_name(env: Mapping[str, str] = os.environ) -> str:
+    return env.get("TASKER_ENV") or DEFAULT_ENVIRONMENT

@@ -1,0 +1,105 @@
+"""The two sockets of a worker. One thread makes, uses and closes them.
+
+Reports leave through an XPUB socket: on the wire it is a PUB socket, but it also tells when the
+orchestrator's subscription has arrived. Before that moment everything sent is dropped without a word, so
+it is the moment to say hello.
+
+Options follow what libzmq 4.3.4 does with them: no ZMTP heartbeats (they abort the process together with a
+finite high-water mark) and no MAXMSGSIZE (a connecting socket never comes back from a violation).
+"""
+
+from typing import Iterator, List, Sequence
+
+import zmq
+
+from .settings import OUTBOX_MAX
+
+# Twice what an outbox may hold at once.
+SEND_HWM = 2 * OUTBOX_MAX
+RECONNECT_MS = 100
+RECONNECT_MAX_MS = 2_000
+CLOSE_LINGER_MS = 500
+
+
+class Sockets:
+    """SUB to every steps endpoint, XPUB to every results endpoint; rebuilt by calling `open` again."""
+
+    def __init__(
+        self, steps_endpoints: Sequence[str], results_endpoints: Sequence[str], wake_fd: int
+    ) -> None:
+        self._steps_endpoints = list(steps_endpoints)
+        self._results_endpoints = list(results_endpoints)
+        self._wake_fd = wake_fd
+        self._context: "zmq.Context[zmq.Socket[bytes]]" = zmq.Context()
+        self._sub: "zmq.Socket[bytes]"
+        self._pub: "zmq.Socket[bytes]"
+        self._poller = zmq.Poller()
+        self._opened = False
+
+    def open(self, session: str) -> None:
+        """Connects new sockets that hear this session; old ones and what they still held are thrown away."""
+        if self._opened:
+            self._close(linger_ms=0)
+        self._pub = self._context.socket(zmq.XPUB)
+        self._pub.setsockopt(zmq.XPUB_VERBOSE, 1)
+        self._pub.setsockopt(zmq.SNDHWM, SEND_HWM)
+        self._sub = self._context.socket(zmq.SUB)
+        self._sub.setsockopt(zmq.RCVHWM, 0)
+        for socket in (self._pub, self._sub):
+            socket.setsockopt(zmq.LINGER, 0)
+            socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
+            socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
+            socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
+            socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 30)
+        # Steps before control: the orchestrator answers the control subscription with a heartbeat, and
+        # whoever has seen that heartbeat is subscribed to its steps as well.
+        self._sub.setsockopt(zmq.SUBSCRIBE, f"steps.{session} ".encode())
+        self._sub.setsockopt(zmq.SUBSCRIBE, f"control.{session} ".encode())
+        for endpoint in self._results_endpoints:
+            self._pub.connect(endpoint)
+        for endpoint in self._steps_endpoints:
+            self._sub.connect(endpoint)
+        self._poller = zmq.Poller()
+        self._poller.register(self._sub, zmq.POLLIN)
+        self._poller.register(self._pub, zmq.POLLIN)
+        self._poller.register(self._wake_fd, zmq.POLLIN)
+        self._opened = True
+
+    def poll(self, timeout_ms: int) -> bool:
+        """Waits for a message, a subscription or the wake-up; True when the wake-up rang."""
+        return any(ready == self._wake_fd for ready, _ in self._poller.poll(timeout_ms))
+
+    def received(self, most: int) -> Iterator[bytes]:
+        """Frames that have arrived, at most `most`."""
+        for _ in range(most):
+            try:
+                # Looked up each time: what a frame says may have led to new sockets.
+                yield self._sub.recv(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+
+    def subscriptions(self) -> List[bytes]:
+        """Topics somebody has just subscribed to on the results path (a prefix, mostly `workers `)."""
+        topics: List[bytes] = []
+        while True:
+            try:
+                event = self._pub.recv(zmq.NOBLOCK)
+            except zmq.Again:
+                return topics
+            if event[:1] == b"\x01":
+                topics.append(event[1:])
+
+    def send(self, frame: bytes) -> None:
+        """Hands a frame to libzmq. A peer that cannot take it loses it; the outbox sends it again."""
+        self._pub.send(frame, zmq.NOBLOCK)
+
+    def close(self) -> None:
+        """The end: what is queued may still leave for CLOSE_LINGER_MS."""
+        if self._opened:
+            self._close(linger_ms=CLOSE_LINGER_MS)
+        self._context.term()
+
+    def _close(self, linger_ms: int) -> None:
+        self._sub.close(linger=0)
+        self._pub.close(linger=linger_ms)
+        self._opened = False

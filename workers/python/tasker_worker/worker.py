@@ -1,0 +1,111 @@
+"""A worker process: the loop that owns the sockets, between the orchestrator and the handler threads."""
+
+import math
+import time
+from typing import List
+
+from . import effects
+from .claims import Claims
+from .logs import Log
+from .outbox import Outbox
+from .outcome import ResultLimits
+from .pool import HandlerPool, WakeUp
+from .registry import Registry
+from .reports import ReportWriter
+from .session import Session
+from .settings import Settings
+from .sockets import Sockets
+from .work import Work
+
+log = Log(__name__)
+
+# Frames read before the finished steps and the timers get their turn.
+RECEIVE_BURST = 256
+POLL_MAX_S = 60.0
+
+
+class Worker:
+    """Builds the parts and runs them in the calling thread until it is drained or refused."""
+
+    def __init__(self, settings: Settings, registry: Registry) -> None:
+        self._settings = settings
+        self._drain_requests: List[str] = []
+        self._wake_up = WakeUp()
+        self._sockets = Sockets(settings.steps_endpoints, settings.results_endpoints, self._wake_up.fd)
+        self._effects = effects.open_from_environment(settings.worker_id)
+        limits = ResultLimits()
+        self._pool = HandlerPool(settings.capacity, self._wake_up, limits, self._effects)
+        outbox = Outbox(self._sockets.send, settings.outbox_limit)
+        self._work = Work(
+            registry,
+            outbox,
+            self._pool,
+            Claims(self._sockets.send),
+            ReportWriter(settings.worker_id),
+            self._sockets.send,
+            settings.capacity * settings.prefetch,
+        )
+        self._session = Session(
+            settings,
+            self._work,
+            outbox,
+            limits,
+            self._sockets.send,
+            self._sockets.open,
+            registry.handler_classes,
+            sorted(settings.namespaces or registry.namespaces) or ["*"],
+        )
+
+    @property
+    def session_id(self) -> str:
+        return self._session.id
+
+    def request_drain(self, reason: str) -> None:
+        """Asks for an orderly end; safe from any thread and from a signal handler."""
+        self._drain_requests.append(reason)
+        self._wake_up.ring()
+
+    def run(self) -> int:
+        """Works until the end; returns the exit code."""
+        try:
+            self._session.start(time.monotonic())
+            while self._session.exit_code is None:
+                self._turn()
+            return self._session.exit_code
+        finally:
+            self._pool.close()
+            self._sockets.close()
+            if self._effects is not None and not self._work.still_running:
+                self._effects.close()
+
+    @property
+    def handlers_running(self) -> int:
+        """Handlers that outlived the loop (their threads end with the process)."""
+        return len(self._work.still_running)
+
+    def _turn(self) -> None:
+        """One round: wait, read, report, and what time brings."""
+        session, work = self._session, self._work
+        if self._sockets.poll(self._patience_ms()):
+            self._wake_up.answer()
+        now = time.monotonic()
+        topics = self._sockets.subscriptions()
+        if topics:
+            session.results_path_open(topics, now)
+        for frame in self._sockets.received(RECEIVE_BURST):
+            session.receive(frame, now)
+            if session.exit_code is not None:
+                return
+        work.collect(now)
+        while self._drain_requests:
+            session.drain(self._drain_requests.pop(0), now, self._settings.drain_timeout_s)
+        session.tick(time.monotonic())
+
+    def _patience_ms(self) -> int:
+        now = time.monotonic()
+        due = self._session.next_due()
+        stall = self._pool.check_stall(now)
+        if stall is not None:
+            due = min(due, stall)
+        # Rounded up: waking a moment early would only mean another empty round.
+        return math.ceil(min(max(due - now, 0.0), POLL_MAX_S) * 1000)

@@ -1,0 +1,99 @@
+"""Drain, signals, cancel."""
+
+import os
+import signal
+
+import pytest
+
+from tests.support.effects import effects_in
+from tests.support.fake_orchestrator import a_step
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "drain"])
+def test_draining_finishes_what_runs_hands_back_the_rest_and_says_goodbye(fake, start, folder, how):
+    effects = os.path.join(folder, "effects")
+    worker = start("--capacity", "1", env={"TASKER_EFFECTS_LOG": effects})
+    fake.handshake()
+    gate = os.path.join(folder, "gate")
+    steps = [a_step(n, "Tests::WaitForFile", handler_config={"file": gate}) for n in (1, 2)]
+    batch = fake.batch(steps)
+    fake.wait_for("partial_result", status="in_progress", step_id=1)
+    if how == "drain":
+        fake.control("drain", session=fake.session, deadline_ms=20_000)
+    else:
+        worker.process.send_signal(getattr(signal, how))
+    rejected = fake.wait_for("batch_rejected", batch_id=batch).body
+    assert rejected["steps"] == [{"step_id": 2, "attempt": 1, "reason": "draining"}]
+    late = fake.batch([a_step(3, "Tests::Echo")])
+    assert fake.wait_for("batch_rejected", batch_id=late).body["steps"][0]["reason"] == "draining"
+    assert not worker.ended
+    open(gate, "w").close()
+    completion = fake.wait_for("batch_completion", batch_id=batch).body
+    assert completion["total_steps"] == 1 and completion["completed_steps"] == 1
+    fake.wait_for("goodbye", session=fake.session)
+    fake.wait("the worker's end", lambda: worker.ended)
+    assert worker.exit_code() == 0
+    assert [line["step_id"] for line in effects_in(effects) if line["event"] == "start"] == [1]
+
+
+def test_a_draining_worker_waits_for_its_acks(fake, start):
+    worker = start()
+    fake.handshake()
+    fake.auto_ack = False
+    fake.batch([a_step(1, "Tests::Echo")])
+    fake.wait_for("batch_completion")
+    worker.terminate()
+    since = len(fake.received)
+    fake.wait_for("partial_result", since)
+    assert not worker.ended and not fake.of("goodbye")
+    fake.auto_ack = True
+    fake.wait_for("goodbye")
+    fake.wait("the worker's end", lambda: worker.ended)
+    assert worker.exit_code() == 0
+
+
+def test_an_idle_worker_without_orchestrator_ends_at_once(fake, start, folder):
+    fake.answers_hello = False
+    worker = start()
+    fake.wait_for("hello")
+    worker.terminate()
+    assert worker.exit_code() == 0
+
+
+def test_the_drain_limit_ends_a_worker_whose_handler_hangs(fake, start, folder):
+    worker = start("--drain-timeout", "0.5")
+    fake.handshake()
+    fake.batch([a_step(1, "Tests::WaitForFile", handler_config={"file": os.path.join(folder, "never")})])
+    fake.wait_for("partial_result", status="in_progress")
+    worker.terminate()
+    fake.wait_for("goodbye")
+    assert worker.exit_code() == 4
+    assert "the drain limit is reached" in worker.log()
+
+
+def test_a_second_signal_ends_at_once(fake, start, folder):
+    worker = start()
+    fake.handshake()
+    fake.batch([a_step(1, "Tests::WaitForFile", handler_config={"file": os.path.join(folder, "never")})])
+    fake.wait_for("partial_result", status="in_progress")
+    worker.terminate()
+    fake.wait("the drain", lambda: "draining" in worker.log())
+    worker.terminate()
+    assert worker.exit_code() == 128 + signal.SIGTERM
+
+
+def test_cancel_hands_back_what_waits_and_tells_what_runs(fake, start, folder):
+    start("--capacity", "1")
+    fake.handshake()
+    config = {"file": os.path.join(folder, "never"), "obey": True}
+    batch = fake.batch([a_step(n, "Tests::WaitForFile", handler_config=config) for n in (1, 2)])
+    fake.wait_for("partial_result", status="in_progress", step_id=1)
+    stale = {"batch_id": batch, "step_id": 2, "attempt": 7}
+    fake.control("cancel", session=fake.session, reason="test", steps=[stale])
+    refs = [{"batch_id": batch, "step_id": n, "attempt": 1} for n in (1, 2)]
+    fake.control("cancel", session=fake.session, reason="test", steps=refs)
+    rejected = fake.wait_for("batch_rejected").body
+    assert rejected["steps"] == [{"step_id": 2, "attempt": 1, "reason": "cancelled"}]
+    report = fake.wait_for("partial_result", step_id=1, status="failed").body
+    assert report["error"]["message"] == "stopped"
+    assert fake.wait_for("batch_completion").body["total_steps"] == 1

@@ -1,0 +1,150 @@
+import random
+import select
+import threading
+import time
+
+import pytest
+
+from tasker_worker.batches import Batch, StepRun
+from tasker_worker.outcome import ResultLimits
+from tasker_worker.pool import STALL_S, HandlerPool, WakeUp
+from tasker_worker.registry import HandlerEntry
+from tasker_worker.wire.orchestrator_messages import StepRequest
+from tasker_worker.wire.schema import read_record
+from tests.support.fake_orchestrator import a_step
+
+LIMIT_S = 10.0
+
+
+class Bench:
+    """A pool with the part of the socket thread that matters to it."""
+
+    def __init__(self, capacity):
+        self.wake_up = WakeUp()
+        self.pool = HandlerPool(capacity, self.wake_up, ResultLimits())
+        self.batch = Batch("b", "0" * 16, "", 0.0)
+        self.number = 0
+
+    def run(self, process, typical=None):
+        entry = HandlerEntry("X", process, None)
+        if typical is not None:
+            entry.typical_seconds = typical
+        self.number += 1
+        request = read_record(StepRequest, a_step(self.number, "X"))
+        return StepRun(request, self.batch, entry)
+
+    def collect(self, count):
+        """Waits for finished steps the way the worker's loop does."""
+        finished = []
+        end = time.monotonic() + LIMIT_S
+        while len(finished) < count:
+            assert time.monotonic() < end, f"only {len(finished)} of {count} steps came back"
+            stall = self.pool.check_stall(time.monotonic())
+            patience = 0.5 if stall is None else max(0.0, stall - time.monotonic())
+            select.select([self.wake_up.fd], [], [], patience)
+            self.wake_up.answer()
+            while self.pool.done:
+                finished.append(self.pool.done.popleft())
+        return finished
+
+    def close(self):
+        self.pool.close()
+        for thread in self.pool._threads:
+            thread.join(LIMIT_S)
+            assert not thread.is_alive()
+        self.wake_up.close()
+
+
+@pytest.fixture
+def bench():
+    benches = []
+
+    def make(capacity):
+        benches.append(Bench(capacity))
+        return benches[-1]
+
+    yield make
+    for one in benches:
+        one.close()
+
+
+def test_every_step_runs_once_whatever_the_mix(bench):
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    one = bench(4)
+    ran = []
+
+    def process(task, sequence, step):
+        ran.append(step.step_id)
+        if chance.random() < 0.05:
+            time.sleep(0.002)
+
+    submitted = finished = 0
+    while submitted < 3000:
+        group = [one.run(process, typical=chance.choice([1e-6, 1.0])) for _ in range(chance.randrange(1, 12))]
+        one.pool.submit(group, front=chance.random() < 0.1)
+        submitted += len(group)
+        finished += len(one.collect(max(0, submitted - finished - 20)))
+    one.collect(submitted - finished)
+    assert sorted(ran) == list(range(1, submitted + 1))
+    assert len(one.pool._threads) <= 4
+
+
+def test_short_handlers_share_one_thread_and_long_ones_do_not(bench):
+    one = bench(8)
+    one.pool.submit([one.run(lambda t, q, s: None, typical=1e-6) for _ in range(50)])
+    one.collect(50)
+    threads_for_short = len(one.pool._threads)
+    barrier = threading.Barrier(8)
+    one.pool.submit([one.run(lambda t, q, s: barrier.wait(LIMIT_S)) for _ in range(8)])
+    assert all(run.outcome.status == "completed" for run in one.collect(8))  # they met, so all ran at once
+    assert threads_for_short <= 2 and len(one.pool._threads) == 8
+
+
+def test_a_wrong_guess_is_noticed(bench):
+    one = bench(3)
+    barrier = threading.Barrier(3)
+    one.pool.submit([one.run(lambda t, q, s: barrier.wait(LIMIT_S), typical=1e-6) for _ in range(3)])
+    started = time.monotonic()
+    assert all(run.outcome.status == "completed" for run in one.collect(3))
+    assert time.monotonic() - started < 100 * STALL_S
+
+
+def test_a_step_taken_back_never_starts(bench):
+    one = bench(1)
+    gate = threading.Event()
+    ran = []
+    first = one.run(lambda t, q, s: gate.wait(LIMIT_S))
+    second = one.run(lambda t, q, s: ran.append(s.step_id))
+    one.pool.submit([first, second])
+    end = time.monotonic() + LIMIT_S
+    while first.started is None:
+        assert time.monotonic() < end
+        time.sleep(0.001)
+    assert one.pool.take_back(first) is False
+    assert one.pool.take_back(second) is True
+    assert one.pool.take_back(second) is False
+    gate.set()
+    assert one.collect(1) == [first]
+    assert ran == [] and second.started is None
+
+
+def test_a_missed_start_window_is_not_run(bench):
+    one = bench(1)
+    ran = []
+    run = one.run(lambda t, q, s: ran.append(1))
+    run.start_by = 0.0
+    one.pool.submit([run])
+    assert one.collect(1) == [run]
+    assert run.missed_window and run.started is None and ran == []
+
+
+def test_the_estimate_follows_the_handler(bench):
+    one = bench(1)
+    run = one.run(lambda t, q, s: None)
+    entry = run.entry
+    runs = [StepRun(run.request, one.batch, entry) for _ in range(40)]
+    one.pool.submit(runs)
+    one.collect(40)
+    assert entry.typical_seconds < 0.005
