@@ -26,6 +26,7 @@ find_package(CLI11 REQUIRED)
 find_package(OpenSSL REQUIRED)
 pkg_check_modules(ZMQ REQUIRED IMPORTED_TARGET libzmq)
 pkg_check_modules(PQXX REQUIRED IMPORTED_TARGET libpqxx)
+pkg_check_modules(RE2 REQUIRED IMPORTED_TARGET re2)
 pkg_check_modules(PQ REQUIRED IMPORTED_TARGET libpq)
 # libexpected-dev and libvalijson-dev are header-only in /usr/include and need no target.
 
@@ -39,6 +40,16 @@ if(TASKER_SANITIZE)
   target_compile_options(tasker_settings INTERFACE "-fsanitize=${TASKER_SANITIZE}" -fno-omit-frame-pointer
                                                    -fno-sanitize-recover=all)
   target_link_options(tasker_settings INTERFACE "-fsanitize=${TASKER_SANITIZE}")
+endif()
+if(TASKER_FUZZ)
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    message(FATAL_ERROR "TASKER_FUZZ needs clang; configure with -DCMAKE_CXX_COMPILER=clang++-14 (bin/test --only fuzz does)")
+  endif()
+  # Every module learns to report its coverage; only the targets of tests/fuzz link the fuzzer's own main.
+  set(TASKER_FUZZ_CHECKS address,undefined)
+  target_compile_options(tasker_settings INTERFACE "-fsanitize=fuzzer-no-link,${TASKER_FUZZ_CHECKS}" -O1
+                                                   -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(tasker_settings INTERFACE "-fsanitize=${TASKER_FUZZ_CHECKS}")
 endif()
 target_link_libraries(tasker_settings INTERFACE Threads::Threads)
 

@@ -221,6 +221,7 @@ bool is_summary(std::string_view description) {
         "Failed to validate item #",
         "Failed to validate against additional properties schema",
         "Failed to validate against child schema #",
+        "Failed to validate against a conditional schema",
     };
     return std::any_of(summaries.begin(), summaries.end(),
                        [description](std::string_view start) { return description.starts_with(start); });

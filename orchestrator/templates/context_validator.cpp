@@ -1,21 +1,23 @@
 #include "orchestrator/templates/context_validator.hpp"
 
 #include <fmt/format.h>
-#include <pthread.h>
 
 #include <algorithm>
+#include <cmath>
 #include <exception>
-#include <functional>
 #include <mutex>
 #include <optional>
 #include <stdexcept>
-#include <system_error>
+
+#include "orchestrator/templates/valijson_regex.hpp"  // before valijson
+// clang-format off
 #include <valijson/adapters/nlohmann_json_adapter.hpp>
 #include <valijson/schema.hpp>
 #include <valijson/schema_parser.hpp>
 #include <valijson/utils/nlohmann_json_utils.hpp>
 #include <valijson/validation_results.hpp>
 #include <valijson/validator.hpp>
+// clang-format on
 
 #include "orchestrator/templates/context_message.hpp"
 
@@ -41,7 +43,7 @@ bool uses_regular_expressions(const json& schema) {
     return false;
 }
 
-// What the library must not see: it recurses with the depth of the value and the length of matched text.
+// What the library must not see: it recurses with the depth of the value, and matching costs time per byte.
 class Guard {
   public:
     explicit Guard(bool bound_text) : bound_text_(bound_text) {}
@@ -50,9 +52,6 @@ class Guard {
         walk(context, "$", 1);
         return std::move(found_);
     }
-
-    /// Bytes of the longest text seen.
-    std::size_t longest() const { return longest_; }
 
   private:
     void walk(const json& value, const std::string& path, int depth) {
@@ -77,39 +76,66 @@ class Guard {
     }
 
     void check_text(const std::string& text, const std::string& path) {
-        longest_ = std::max(longest_, text.size());
         if (!bound_text_ || found_ || text.size() <= kMatchedTextBytesMax) return;
         found_ = {path, fmt::format("has {} bytes; the schema matches patterns, so texts may have at most {}",
                                     text.size(), kMatchedTextBytesMax)};
     }
 
     bool bound_text_;
-    std::size_t longest_ = 0;
     std::optional<ContextProblem> found_;
 };
 
-// Runs `work` on a thread whose stack is kMatchStackBytes (only what is touched becomes memory). `work` must
-// not throw.
-void run_with_large_stack(std::function<void()>& work) {
-    const auto check = [](int code, const char* what) {
-        if (code != 0) throw std::system_error(code, std::generic_category(), what);
-    };
-    pthread_attr_t attributes;
-    check(pthread_attr_init(&attributes), "pthread_attr_init");
-    int code = pthread_attr_setstacksize(&attributes, kMatchStackBytes);
-    pthread_t thread{};
-    if (code == 0) {
-        code = pthread_create(
-            &thread, &attributes,
-            [](void* argument) -> void* {
-                (*static_cast<std::function<void()>*>(argument))();
-                return nullptr;
-            },
-            &work);
+// JSON knows one kind of number, and in draft 7 an `integer` is any number without a fraction: 1.0 is 1. The
+// library goes by how nlohmann stores the number, so whole ones are stored as integers for it.
+bool has_whole_float(const json& value) {
+    if (value.is_number_float()) {
+        constexpr double limit = 9.0e18;  // within 64 bits
+        const double number = value.get<double>();
+        return std::abs(number) < limit && std::trunc(number) == number;
     }
-    pthread_attr_destroy(&attributes);
-    check(code, "cannot start a thread to match long texts");
-    check(pthread_join(thread, nullptr), "pthread_join");
+    if (!value.is_structured()) return false;
+    return std::any_of(value.begin(), value.end(), has_whole_float);
+}
+
+void store_whole_floats_as_integers(json& value) {
+    if (value.is_structured()) {
+        for (json& inner : value) store_whole_floats_as_integers(inner);
+    } else if (has_whole_float(value)) {
+        value = static_cast<std::int64_t>(value.get<double>());
+    }
+}
+
+// The library applies `format` to the spelling of any scalar; draft 7 means texts only.
+void limit_format_to_texts(json& schema) {
+    const auto format = schema.find("format");
+    if (format == schema.end() || !format->is_string()) return;
+    json limited{{"if", {{"type", "string"}}}, {"then", {{"format", *format}}}};
+    schema.erase(format);
+    json& all = schema["allOf"];
+    if (all.is_null()) all = json::array();
+    if (all.is_array()) all.push_back(std::move(limited));
+}
+
+// Makes a schema mean for the library what it means in draft 7. Follows the keywords that hold schemas, so
+// that a property may well be called "format" or "const".
+void adapt_schema(json& schema) {
+    if (schema.is_array()) {
+        for (json& one : schema) adapt_schema(one);
+    }
+    if (!schema.is_object()) return;
+    for (auto& [keyword, value] : schema.items()) {
+        if (keyword == "const" || keyword == "enum") {
+            // What a context is compared with must be stored as the context is.
+            store_whole_floats_as_integers(value);
+        } else if (keyword == "properties" || keyword == "patternProperties" || keyword == "definitions" ||
+                   keyword == "$defs" || keyword == "dependencies") {
+            if (!value.is_object()) continue;
+            for (json& one : value) adapt_schema(one);
+        } else if (keyword != "default" && keyword != "examples") {
+            adapt_schema(value);
+        }
+    }
+    limit_format_to_texts(schema);
 }
 
 }  // namespace
@@ -127,21 +153,6 @@ struct ContextValidator::Compiled {
         const std::lock_guard lock(mutex);
         return validator.validate(schema, valijson::adapters::NlohmannJsonAdapter(context), &results);
     }
-
-    bool check_long_texts(const json& context, valijson::ValidationResults& results) {
-        bool fits = false;
-        std::exception_ptr fault;
-        std::function<void()> work = [&] {
-            try {
-                fits = check(context, results);
-            } catch (...) {
-                fault = std::current_exception();
-            }
-        };
-        run_with_large_stack(work);
-        if (fault) std::rethrow_exception(fault);
-        return fits;
-    }
 };
 
 std::string to_string(const ContextProblem& problem) {
@@ -152,6 +163,7 @@ ContextValidator::ContextValidator(const json& schema) : compiled_(std::make_uni
     if (schema.is_null()) return;
     if (!schema.is_object()) throw std::invalid_argument("The schema is no JSON object.");
     compiled_->source = schema;
+    adapt_schema(compiled_->source);
     compiled_->bound_text = uses_regular_expressions(schema);
     try {
         valijson::SchemaParser parser(valijson::SchemaParser::kDraft7);
@@ -176,10 +188,15 @@ std::vector<ContextProblem> ContextValidator::validate(const json& context) cons
     valijson::ValidationResults results;
     bool fits = false;
     try {
-        const bool long_texts = compiled_->bound_text && guard.longest() > kInlineTextBytesMax;
-        fits =
-            long_texts ? compiled_->check_long_texts(context, results) : compiled_->check(context, results);
-    } catch (const std::exception& fault) {  // e.g. a regular expression that needs too much memory
+        if (has_whole_float(context)) {
+            json adapted = context;
+            store_whole_floats_as_integers(adapted);
+            fits = compiled_->check(adapted, results);
+        } else {
+            fits = compiled_->check(context, results);
+        }
+    } catch (
+        const std::exception& fault) {  // e.g. a pattern that was stored before such patterns were refused
         return {{"$", fmt::format("cannot be checked against the schema: {}", fault.what())}};
     }
     if (fits) return {};

@@ -11,14 +11,9 @@ namespace tasker::templates {
 /// Deepest nesting of a context. A context travels three levels deep inside a message, which may have 64.
 constexpr int kContextDepthMax = 60;
 
-/// Longest text of a context whose schema contains a regular expression. The standard library's matcher
-/// recurses with every character, so texts above kInlineTextBytesMax are matched on a thread with a stack of
-/// kMatchStackBytes, and longer ones than kMatchedTextBytesMax are refused instead of overflowing it.
-constexpr std::size_t kInlineTextBytesMax = 512;
+/// Longest text of a context whose schema contains a regular expression or a format. Matching takes linear
+/// time (pattern.hpp), this bounds the line.
 constexpr std::size_t kMatchedTextBytesMax = 32UL * 1024;
-constexpr std::size_t kMatchStackBytes = 512UL * 1024 * 1024;
-static_assert(kMatchStackBytes / kMatchedTextBytesMax >= 16UL * 1024,
-              "a character of a nested pattern needs kilobytes");
 
 /// One thing that is wrong with a context: where ("$.items[0].quantity", "$" for the whole) and what ("must
 /// be at least 1").

@@ -6,10 +6,10 @@
 #include <map>
 #include <unordered_map>
 
+#include "orchestrator/core/step_order.hpp"
 #include "orchestrator/options/yaml/reader.hpp"
 #include "orchestrator/templates/context_validator.hpp"
 #include "orchestrator/templates/schema_check.hpp"
-#include "orchestrator/templates/step_order.hpp"
 #include "orchestrator/templates/step_reader.hpp"
 
 namespace tasker::templates {
@@ -289,7 +289,7 @@ class TemplateLoader {
     }
 
     void order() {
-        Parents parents(sources_.size());
+        core::Parents parents(sources_.size());
         std::size_t edges = 0;
         for (std::size_t index = 0; index < sources_.size(); ++index) {
             for (const Dependency& dependency : sources_[index].dependencies) {
@@ -313,7 +313,7 @@ class TemplateLoader {
                 fmt::format("{} dependencies are out of range: allowed are {}.", edges, kEdgesMax));
             return;
         }
-        const StepOrder ordered = order_steps(parents);
+        const core::StepOrder ordered = core::order_steps(parents);
         for (const std::vector<std::size_t>& cycle : ordered.cycles) report_cycle(cycle);
         result_.steps.reserve(ordered.order.size());
         for (const std::size_t index : ordered.order)

@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <charconv>
-#include <regex>
 #include <set>
 #include <unordered_map>
 
+#include "orchestrator/templates/pattern.hpp"
 #include "orchestrator/templates/schema_keywords.hpp"
 
 namespace tasker::templates {
@@ -153,11 +153,11 @@ class SchemaCheck {
                   fmt::format("The pattern has {} bytes, the limit is {}.", text.size(), kPatternBytesMax));
             return;
         }
-        try {
-            const std::regex compiled(text);
-        } catch (const std::regex_error& fault) {
-            error(value, fmt::format("{} is no regular expression (ECMAScript): {}.", in_quotes(text),
-                                     fault.what()));
+        if (const auto compiled = compile_pattern(text); !compiled) {
+            error(value,
+                  fmt::format("{} is no regular expression that can be used: {}. Patterns are ECMAScript "
+                              "without look-around and back-references.",
+                              in_quotes(text), compiled.error()));
         }
     }
 

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <vector>
 
+#include "protocol/cpp/encode.hpp"
 #include "protocol/cpp/json_reader.hpp"
 #include "protocol/cpp/json_text.hpp"
 
@@ -31,6 +32,20 @@ std::string snake_case(std::string_view type) {
 bool is_pascal_case(std::string_view type) {
     return !type.empty() && type.front() >= 'A' && type.front() <= 'Z' &&
            type.find('_') == std::string_view::npos;
+}
+
+/// `text`, which is UTF-8, as an error may quote it: in one line and short, and such that PostgreSQL can
+/// store it (no U+0000, and no character cut in two).
+std::string in_quotes(std::string_view text) {
+    constexpr std::size_t kBytesMax = 64;
+    if (text.size() > kBytesMax) {
+        std::size_t end = kBytesMax;
+        while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+        text = text.substr(0, end);
+    }
+    std::string quoted;
+    append_json_string(quoted, text);
+    return quoted;
 }
 
 bool is_supported_version(std::string_view version) {
@@ -80,9 +95,9 @@ class Decoder::Impl {
             if (spec == nullptr) spec = find_type(table, type);
         }
         if (spec == nullptr) {
-            return tl::unexpected(DecodeError{
-                ErrorCode::kUnknownType, "message_type",
-                "\"" + header_.message_type.substr(0, 64) + "\" is no message of this direction"});
+            return tl::unexpected(
+                DecodeError{ErrorCode::kUnknownType, "message_type",
+                            in_quotes(header_.message_type) + " is no message of this direction"});
         }
         Variant message;
         if (!spec->read(reader, object, message)) return tl::unexpected(reader.take_error());
@@ -137,8 +152,7 @@ class Decoder::Impl {
 
     bool check_version(JsonReader& reader) const {
         if (!header_.protocol_version || is_supported_version(*header_.protocol_version)) return true;
-        reader.fail(ErrorCode::kUnsupportedVersion,
-                    "\"" + header_.protocol_version->substr(0, 64) + "\" is not 1.x");
+        reader.fail(ErrorCode::kUnsupportedVersion, in_quotes(*header_.protocol_version) + " is not 1.x");
         reader.within("protocol_version");
         return false;
     }

@@ -276,8 +276,8 @@ bool storable_number(const char*& p, const char* end) {
     std::int64_t exponent = 0;
     if (p != end && (*p == 'e' || *p == 'E')) {
         ++p;
-        const bool negative = *p == '-';
-        if (*p == '-' || *p == '+') ++p;
+        const bool negative = p != end && *p == '-';
+        if (p != end && (*p == '-' || *p == '+')) ++p;
         for (; p != end && is_digit(*p); ++p)
             exponent = std::min(exponent * 10 + (*p - '0'), kNumericExponentMax);
         if (exponent >= kNumericExponentMax) return false;

@@ -60,6 +60,8 @@ RejectReason reject_reason_from_text(std::string_view text);
 inline constexpr std::string_view kRefusedVersion = "version";
 inline constexpr std::string_view kRefusedDuplicateSession = "duplicate_session";
 inline constexpr std::string_view kRefusedDraining = "draining";
+// A goodbye with this reason promises that everything the session ever started was reported and acknowledged.
+inline constexpr std::string_view kGoodbyeDrained = "drained";
 inline constexpr std::string_view kRefusedNotAllowed = "not_allowed";
 
 /// One delivered attempt of a step, as inventories (held, running, unacked) and `cancel` name it.

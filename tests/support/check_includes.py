@@ -18,7 +18,7 @@ ALLOWED: dict[str, set[str]] = {
     "orchestrator/core": set(),
     "orchestrator/ports": {"orchestrator/core", "protocol/cpp"},
     "orchestrator/options": set(),
-    "orchestrator/templates": {"orchestrator/options"},
+    "orchestrator/templates": {"orchestrator/core", "orchestrator/options"},
     "orchestrator/store": {
         "orchestrator/ports",
         "orchestrator/core",

@@ -8,6 +8,8 @@
 #include <tuple>
 #include <utility>
 
+#include "orchestrator/options/yaml/node.hpp"
+
 namespace tasker::yaml {
 
 namespace {
@@ -43,6 +45,30 @@ std::size_t edit_distance(std::string_view left, std::string_view right, std::si
     return previous[width - 1];
 }
 
+// Bytes that would break a line, or that no text column can hold, as \xNN; libraries quote input as they find
+// it, half characters included.
+std::string one_line(std::string text) {
+    const auto is_control = [](char letter) {
+        const auto code = static_cast<unsigned char>(letter);
+        return code < 0x20 || code == 0x7F;
+    };
+    std::size_t invalid = find_invalid_utf8(text);
+    if (invalid == std::string::npos && std::none_of(text.begin(), text.end(), is_control)) return text;
+    std::string result;
+    for (std::size_t at = 0; at < text.size(); ++at) {
+        if (invalid != std::string::npos && at > invalid) {
+            const std::size_t next = find_invalid_utf8(std::string_view(text).substr(at));
+            invalid = next == std::string::npos ? next : at + next;
+        }
+        if (is_control(text[at]) || at == invalid) {
+            result += fmt::format("\\x{:02x}", static_cast<unsigned>(static_cast<unsigned char>(text[at])));
+        } else {
+            result += text[at];
+        }
+    }
+    return result;
+}
+
 }  // namespace
 
 std::string to_string(const Problem& problem) {
@@ -54,12 +80,14 @@ std::string to_string(const Problem& problem) {
 }
 
 void ProblemList::error(int line, int column, std::string field, std::string message) {
-    problems_.push_back({file_, line, column, std::move(field), std::move(message), Severity::error});
+    problems_.push_back(
+        {file_, line, column, one_line(std::move(field)), one_line(std::move(message)), Severity::error});
     ++errors_;
 }
 
 void ProblemList::warning(int line, int column, std::string field, std::string message) {
-    problems_.push_back({file_, line, column, std::move(field), std::move(message), Severity::warning});
+    problems_.push_back(
+        {file_, line, column, one_line(std::move(field)), one_line(std::move(message)), Severity::warning});
 }
 
 std::vector<Problem> ProblemList::take_sorted() {

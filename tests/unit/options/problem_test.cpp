@@ -52,5 +52,17 @@ TEST(InQuotes, KeepsMessagesOnOneReadableLine) {
     EXPECT_EQ(cut, "'" + std::string(79, 'x') + "…'") << "a character is never cut in half";
 }
 
+TEST(ProblemList, AMessageIsOneLineOfUtf8WhateverItQuotes) {
+    ProblemList problems("f.yaml");
+    problems.error(1, 1, std::string("a\0b", 3), "unknown escape character: \xC3");
+    problems.warning(2, 1, "k\ney", std::string("é \x80\x81 é\x7F"));
+    const std::vector<Problem> found = problems.take_sorted();
+    ASSERT_EQ(found.size(), 2U);
+    EXPECT_EQ(found[0].field, "a\\x00b");
+    EXPECT_EQ(found[0].message, "unknown escape character: \\xc3");
+    EXPECT_EQ(found[1].field, "k\\x0aey");
+    EXPECT_EQ(found[1].message, "é \\x80\\x81 é\\x7f");
+}
+
 }  // namespace
 }  // namespace tasker::yaml

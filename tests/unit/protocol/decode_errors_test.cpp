@@ -41,6 +41,22 @@ void expect_error(const DecodeError& error, ErrorCode code, std::string_view fie
     EXPECT_FALSE(error.message.empty());
 }
 
+TEST(DecodeErrors, AnErrorQuotesInputSoThatItCanBeStored) {
+    const std::string long_type(63, 'x');  // the character behind it would be cut in two
+    for (const auto& [type, quoted] :
+         {std::pair<std::string, std::string>{"a\\u0000b", R"("a\u0000b")"},
+          std::pair<std::string, std::string>{long_type + "é", "\"" + long_type + "\""},
+          std::pair<std::string, std::string>{"a\\nb", R"("a\nb")"}}) {
+        const DecodeError of_type = error_of(R"({"message_type":")" + type + "\"}");
+        expect_error(of_type, ErrorCode::kUnknownType, "message_type");
+        EXPECT_EQ(of_type.message, quoted + " is no message of this direction");
+        const DecodeError of_version =
+            error_of(R"({"message_type":"goodbye","protocol_version":")" + type + "\"}");
+        expect_error(of_version, ErrorCode::kUnsupportedVersion, "protocol_version");
+        EXPECT_EQ(of_version.message, quoted + " is not 1.x");
+    }
+}
+
 TEST(DecodeErrors, EveryRequiredFieldOfEveryMessageIsRequired) {
     Decoder decoder;
     const std::set<std::string> optional = {"protocol_version",

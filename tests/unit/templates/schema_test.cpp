@@ -75,6 +75,13 @@ TEST(SchemaCheck, RefusesBrokenPatterns) {
                    "no regular expression");
 }
 
+TEST(SchemaCheck, RefusesPatternsThatOnlyBacktrackingCouldMatch) {
+    for (const char* pattern : {"^(?=a)a", "(?!b)", "(a)\\\\1", "a{1001}", "((a{0,99}){0,99}){0,99}"}) {
+        expect_refused(with_schema(std::string("  properties: { a: { pattern: \"") + pattern + "\" } }\n"), 6,
+                       "schema.properties.a.pattern", "without look-around and back-references");
+    }
+}
+
 TEST(SchemaCheck, RefusesReferencesThatLeadNowhere) {
     expect_refused(with_schema("  properties: { a: { $ref: \"#/definitions/b\" } }\n"), 6,
                    "schema.properties.a.$ref", "'#/definitions/b' leads nowhere");

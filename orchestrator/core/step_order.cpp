@@ -1,10 +1,10 @@
-#include "orchestrator/templates/step_order.hpp"
+#include "orchestrator/core/step_order.hpp"
 
 #include <algorithm>
 #include <functional>
 #include <queue>
 
-namespace tasker::templates {
+namespace tasker::core {
 
 namespace {
 
@@ -89,4 +89,4 @@ StepOrder order_steps(const Parents& parents) {
     return result;
 }
 
-}  // namespace tasker::templates
+}  // namespace tasker::core

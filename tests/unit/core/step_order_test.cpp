@@ -1,11 +1,11 @@
-#include "orchestrator/templates/step_order.hpp"
+#include "orchestrator/core/step_order.hpp"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <random>
 
-namespace tasker::templates {
+namespace tasker::core {
 namespace {
 
 TEST(StepOrder, KeepsTheWrittenOrderWhereItMay) {
@@ -72,4 +72,4 @@ TEST(StepOrder, RandomGraphs) {
 }
 
 }  // namespace
-}  // namespace tasker::templates
+}  // namespace tasker::core

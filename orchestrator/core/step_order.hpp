@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <vector>
 
-namespace tasker::templates {
+namespace tasker::core {
 
 /// `parents[i]` are the indexes of the steps that step i depends on.
 using Parents = std::vector<std::vector<std::size_t>>;
@@ -19,4 +19,4 @@ struct StepOrder {
 
 StepOrder order_steps(const Parents& parents);
 
-}  // namespace tasker::templates
+}  // namespace tasker::core
