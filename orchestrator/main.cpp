@@ -1,4 +1,5 @@
 // tasker-orchestrator: parse, validate, run.
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -24,7 +25,9 @@ Or let `tasker dev` bring a private PostgreSQL and start this for you.
 
 Signals: SIGTERM and SIGINT stop in order; killing it at any moment loses nothing.
 Exit codes: 0 stopped, 1 failed, 2 bad usage, settings or endpoint, 3 database schema does not fit (tasker migrate up),
-  4 another orchestrator serves this database, 5 another orchestrator has taken over.)";
+  5 another orchestrator has taken over.
+A second one on the same database waits as a standby and takes over when the first dies or hangs. Give it endpoints of
+its own, and workers both.)";
 
 void configure_log(const options::Log& log) {
     // The enumerations have the same members in the same order.
@@ -38,6 +41,15 @@ void block_signals() {
     for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     std::signal(SIGPIPE, SIG_IGN);
+}
+
+// Each worker costs a few descriptors, and the usual soft limit (1024) is meant for programs that use
+// select(). libzmq ends the process when an ipc endpoint can accept no more.
+void raise_descriptor_limit() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+    limit.rlim_cur = limit.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 }  // namespace
@@ -75,6 +87,7 @@ int main(int argc, char** argv) {
         return static_cast<int>(ServiceExit::bad_settings);
     }
     configure_log(loaded->options.log);
+    raise_descriptor_limit();
     for (const auto& warning : loaded->warnings) util::log::warning(to_string(warning));
     if (check_only) {
         std::puts("the settings are usable");

@@ -20,6 +20,7 @@
 #include "orchestrator/engine/io_loop.hpp"
 #include "orchestrator/engine/listener.hpp"
 #include "orchestrator/ports/database_error.hpp"
+#include "orchestrator/standby.hpp"
 #include "orchestrator/store/housekeeping_store.hpp"
 #include "orchestrator/store/migrator.hpp"
 #include "orchestrator/store/turn_store.hpp"
@@ -94,6 +95,7 @@ engine::IoOptions io_options(const options::Options& options, const std::string&
     io.lease = options.timers.lease;
     io.disconnect_grace = options.timers.disconnect_grace;
     io.accept_timeout = options.timers.accept_timeout;
+    io.start_window = options.timers.start_window;
     io.resend = options.timers.resend;
     io.accept_resends = options.delivery.accept_resends;
     io.step_queue_hwm = options.delivery.step_queue_hwm;
@@ -113,6 +115,9 @@ engine::ListenerOptions listener_options(const options::Options& options, const 
     listener.batch_bytes_max = options.limits.batch_bytes;
     listener.result_bytes_max = options.limits.result_bytes;
     listener.reconcile_grace = options.timers.reconcile_grace;
+    listener.timeout_grace = options.timers.timeout_grace;
+    listener.suspect_after = options.timers.suspect_after;
+    listener.lease = options.timers.lease;
     listener.reconnect_max = options.database.reconnect_max;
     return listener;
 }
@@ -128,7 +133,8 @@ class Service {
 
   private:
     std::unique_ptr<store::TurnStore> connect();
-    ServiceExit check_database();
+    bool stand_by();
+    std::unique_ptr<engine::IoSockets> bind_sockets(const engine::IoOptions& io);
     ServiceExit serve();
     void start_threads();
     void stop_threads();
@@ -152,6 +158,8 @@ class Service {
     std::int64_t epoch_ = 0;
     milliseconds started_{util::boot_time()};
     std::unique_ptr<store::TurnStore> lane_;
+    std::unique_ptr<engine::IoSockets> sockets_;  // bound while standing by
+    bool stood_by_ = false;
     std::unique_ptr<engine::SharedRegistry> registry_;
     std::unique_ptr<engine::IoLoop> io_;
     std::unique_ptr<engine::Caretaker> caretaker_;
@@ -190,16 +198,11 @@ ServiceExit Service::run() {
         lane_ = connect();
         if (!lane_) return exit_;
         try {
-            if (!lane_->take_instance_lock()) {
-                log::error(
-                    "another orchestrator serves this database; stop it first (a standby is not built yet)",
-                    {{"holder", lane_->lock_holder()}});
-                return ServiceExit::already_running;
-            }
+            if (!lane_->take_instance_lock() && !stand_by()) return exit_;
             epoch_ = lane_->begin_epoch();
         } catch (const ports::DatabaseError& error) {
             // It went away again. Should the epoch have been begun all the same, the next one is higher.
-            if (error.fault() != ports::DatabaseFault::connection) throw;
+            if (!ports::may_pass(error.fault())) throw;
             log::error("database connection lost during the start, trying again", {{"cause", error.what()}});
             if (signals_.wait(milliseconds(500))) return exit_;
         }
@@ -207,11 +210,61 @@ ServiceExit Service::run() {
     return serve();
 }
 
+// Binds early where its endpoints are its own, so that workers are connected when it takes over. With the
+// endpoints of the one that serves it can only bind after that one has ended.
+bool Service::stand_by() {
+    stood_by_ = true;
+    const std::string holder = lane_->lock_holder();
+    if (!sockets_) {
+        try {
+            sockets_ = std::make_unique<engine::IoSockets>(context_, io_options(options_, instance_.id, 0));
+        } catch (const transport::BindError& error) {
+            log::info("the endpoints are in use: they are bound when this standby takes over",
+                      {{"cause", error.what()}});
+        }
+    }
+    std::printf("tasker-orchestrator standby instance=%s holder=\"%s\"\n", instance_.id.c_str(),
+                holder.c_str());
+    std::fflush(stdout);
+    log::info("another orchestrator serves this database; waiting as its standby", {{"holder", holder}});
+    const bool taken = Standby(*lane_, sockets_.get(), instance_.id, [this](milliseconds timeout) {
+                           return signals_.wait(timeout);
+                       }).wait_for_lock();
+    log::info(taken ? "the instance lock is free: taking over" : "stopped while standing by");
+    return taken;
+}
+
+// The endpoints of a predecessor that is frozen stay bound until somebody ends it. Null: told to stop.
+std::unique_ptr<engine::IoSockets> Service::bind_sockets(const engine::IoOptions& io) {
+    if (sockets_) return std::move(sockets_);
+    const milliseconds give_up = util::boot_time() + (stood_by_ ? milliseconds::max() / 2 : milliseconds{0});
+    milliseconds next_word = util::boot_time();
+    while (true) {
+        try {
+            return std::make_unique<engine::IoSockets>(context_, io);
+        } catch (const transport::BindError& error) {
+            if (util::boot_time() >= give_up) throw;
+            if (util::boot_time() >= next_word) {
+                log::error(
+                    "cannot bind yet; give a standby endpoints of its own and workers both, or end what "
+                    "holds them",
+                    {{"cause", error.what()}});
+                next_word = util::boot_time() + milliseconds(5000);
+            }
+        }
+        // Nothing signals that an endpoint is free.
+        if (signals_.wait(milliseconds(100))) return nullptr;
+        lane_->resume_epoch(epoch_);  // throws when somebody else has taken over meanwhile
+    }
+}
+
 ServiceExit Service::serve() {
     const auto io = io_options(options_, instance_.id, epoch_);
     registry_ = std::make_unique<engine::SharedRegistry>(engine::registry_settings(io));
     try {
-        io_ = std::make_unique<engine::IoLoop>(context_, io, *registry_, mailbox_,
+        auto sockets = bind_sockets(io);
+        if (!sockets) return exit_;
+        io_ = std::make_unique<engine::IoLoop>(std::move(sockets), io, *registry_, mailbox_,
                                                [this](bool detailed) { return health(detailed); });
     } catch (const transport::BindError& error) {
         log::error(error.what());
@@ -252,7 +305,10 @@ void Service::start_threads() {
                                       {"command", io_->command_endpoint()}};
     engine::Caretaker::Duties duties;
     duties.sessions = [this] { return registry_->snapshot(); };
-    duties.epoch_lost = [this] { end(ServiceExit::superseded); };
+    duties.epoch_lost = [this] {
+        log::error("another orchestrator has taken over this database; this one stops at once");
+        end(ServiceExit::superseded);
+    };
     duties.endpoints_json = endpoints.dump();
     caretaker_ = std::make_unique<engine::Caretaker>(
         [this] { return std::make_unique<store::HousekeepingStore>(options_.database.url, epoch_); },
@@ -315,6 +371,13 @@ nlohmann::json Service::health(bool detailed) const {
     if (!detailed) return reply;
     const auto& io = io_->counters();
     reply["listener"] = {{"turns", listener.turns.load()},
+                         {"orphans", listener.orphans.load()},
+                         {"hand_backs", listener.hand_backs.load()},
+                         {"starts_granted", listener.starts_granted.load()},
+                         {"starts_denied", listener.starts_denied.load()},
+                         {"discrepancies", listener.discrepancies.load()},
+                         {"commits_in_doubt", listener.commits_in_doubt.load()},
+                         {"messages_deferred", listener.messages_deferred.load()},
                          {"messages", listener.messages.load()},
                          {"reports_applied", listener.reports_applied.load()},
                          {"steps_claimed", listener.steps_claimed.load()},
@@ -325,6 +388,7 @@ nlohmann::json Service::health(bool detailed) const {
     reply["io"] = {{"batches_sent", io.batches_sent.load()},
                    {"batches_resent", io.batches_resent.load()},
                    {"batches_undelivered", io.batches_undelivered.load()},
+                   {"sends_blocked", io.sends_blocked.load()},
                    {"reports_received", io.reports_received.load()},
                    {"reports_dropped", io.reports_dropped.load()},
                    {"malformed", io.malformed.load()},

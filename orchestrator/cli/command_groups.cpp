@@ -48,6 +48,8 @@ void build_command_line(CLI::App& app, Context& context) {
     add_migrate_commands(app, context);
     add_template_commands(app, context);
     add_task_commands(app, context);
+    add_step_commands(app, context);
+    add_dlq_commands(app, context);
     add_batch_commands(app, context);
     add_worker_commands(app, context);
     add_health_commands(app, context);

@@ -13,6 +13,8 @@ void add_dev_commands(CLI::App& app, Context& context);
 void add_migrate_commands(CLI::App& app, Context& context);
 void add_template_commands(CLI::App& app, Context& context);
 void add_task_commands(CLI::App& app, Context& context);
+void add_step_commands(CLI::App& app, Context& context);
+void add_dlq_commands(CLI::App& app, Context& context);
 void add_batch_commands(CLI::App& app, Context& context);
 void add_worker_commands(CLI::App& app, Context& context);
 void add_health_commands(CLI::App& app, Context& context);

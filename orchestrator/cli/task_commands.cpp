@@ -1,10 +1,12 @@
-// tasker task submit|list|show|wait
+// tasker task submit|list|show|explain|wait|cancel|retry
 #include <fmt/format.h>
 
 #include <memory>
 
 #include "orchestrator/cli/answers.hpp"
 #include "orchestrator/cli/command_groups.hpp"
+#include "orchestrator/cli/explain_commands.hpp"
+#include "orchestrator/cli/task_operations.hpp"
 #include "orchestrator/cli/task_submit.hpp"
 #include "orchestrator/cli/task_watch.hpp"
 #include "orchestrator/core/states.hpp"
@@ -108,7 +110,8 @@ void print_facts(const Context& context, const Json& task) {
 }
 
 std::string outcome_of(const Json& step) {
-    if (step["error"].is_object() && step["state"] != "complete") {
+    const bool done = step["state"] == "complete" || step["state"] == "resolved_manually";
+    if (step["error"].is_object() && !done) {
         const auto message = step["error"].find("message");
         return "error: " + (message != step["error"].end() ? cell_text(*message) : cell_text(step["error"]));
     }
@@ -171,12 +174,14 @@ ExitCode show(const Context& context, std::int64_t id, bool history) {
         std::string parents;
         for (const auto& parent : step["depends_on"])
             parents += (parents.empty() ? "" : ", ") + cell_text(parent);
-        const bool retryable = step["retryable"].get<bool>();
+        // A step that must not be retried gets one attempt more each time an operator insists.
+        const int counted = step["attempts"].get<int>() - step["unstarted_attempts"].get<int>();
+        const int limit =
+            step["retryable"].get<bool>() ? step["retry_limit"].get<int>() : std::max(1, counted);
         table.add({cell_text(step["workflow_step_id"]),
                    {cell_text(step["name"]), Style::bold},
                    state_cell(step["state"]),
-                   fmt::format("{}/{}", step["attempts"].get<int>() - step["unstarted_attempts"].get<int>(),
-                               retryable ? step["retry_limit"].get<int>() : 1),
+                   fmt::format("{}/{}", counted, limit),
                    {shortened(parents, 40), Style::dim},
                    shortened(outcome_of(step), room)});
     }
@@ -220,7 +225,8 @@ ExitCode wait(const Context& context, const WaitOptions& options) {
 }  // namespace
 
 void add_task_commands(CLI::App& app, Context& context) {
-    CLI::App* group = app.add_subcommand("task", "submit, list, show and wait for tasks");
+    CLI::App* group =
+        app.add_subcommand("task", "submit, list, show, explain, wait for, cancel and retry tasks");
     group->require_subcommand(1);
     group->footer(
         "A task is one run of a template. These commands talk to the database, so they also work while no\n"
@@ -229,7 +235,8 @@ void add_task_commands(CLI::App& app, Context& context) {
         "Examples:\n"
         "  tasker task submit patterns/diamond --context '{\"value\": 6}' --wait\n"
         "  tasker task list --state error\n"
-        "  tasker task show 17 --history");
+        "  tasker task show 17 --history\n"
+        "  tasker task explain 17");
     add_task_submit(*group, context);
 
     auto list_options = std::make_shared<ListOptions>();
@@ -260,6 +267,8 @@ void add_task_commands(CLI::App& app, Context& context) {
         "Example:\n  tasker task show 17 --json");
     context.on_run(show_command, [&context, id, history] { return show(context, *id, *history); });
 
+    add_task_explain(*group, context);
+
     auto wait_options = std::make_shared<WaitOptions>();
     CLI::App* wait_command = group->add_subcommand("wait", "wait until tasks have ended");
     wait_command->add_option("ids", wait_options->ids, "one or more tasks")->required()->type_name("ID…");
@@ -272,6 +281,7 @@ void add_task_commands(CLI::App& app, Context& context) {
         "\n"
         "Example:\n  tasker task wait 17 18 --timeout 60");
     context.on_run(wait_command, [&context, wait_options] { return wait(context, *wait_options); });
+    add_task_operations(*group, context);
 }
 
 }  // namespace tasker::cli

@@ -4,12 +4,10 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <fstream>
-#include <iostream>
-#include <iterator>
 #include <memory>
 
 #include "orchestrator/cli/answers.hpp"
+#include "orchestrator/cli/json_argument.hpp"
 #include "orchestrator/cli/task_watch.hpp"
 #include "orchestrator/cli/template_name.hpp"
 #include "orchestrator/store/queries.hpp"
@@ -38,25 +36,6 @@ struct SubmitOptions {
     bool wait = false;
     std::optional<double> timeout_seconds;
 };
-
-std::string read_stream(std::istream& stream, const std::string& name) {
-    std::string text{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
-    if (stream.bad()) throw CommandError(ExitCode::usage, fmt::format("cannot read {}", name));
-    return text;
-}
-
-/// JSON itself, "@FILE", or "-" for standard input.
-std::string read_argument(const std::string& argument, const char* option) {
-    if (argument == "-") return read_stream(std::cin, "standard input");
-    if (!argument.starts_with('@')) return argument;
-    const std::string file = argument.substr(1);
-    std::ifstream stream(file, std::ios::binary);
-    if (!stream) {
-        throw CommandError(ExitCode::not_found, fmt::format("{}: cannot open the file \"{}\"", option, file),
-                           "after @ stands the path of a file that holds JSON");
-    }
-    return read_stream(stream, file);
-}
 
 /// RFC 3339 as it is; "+90s", "+5m", "+2h", "+1d" from now on.
 std::string absolute_time(const std::string& text) {
@@ -160,14 +139,14 @@ std::vector<TaskRequest> build_requests(const SubmitOptions& options) {
     TaskRequest common = common_request(options);
     if (!options.many) {
         common.idempotency_key = options.idempotency_key;
-        if (options.context) common.context_json = read_argument(*options.context, "--context");
+        if (options.context) common.context_json = read_json_argument(*options.context, "--context");
         return {common};
     }
     if (options.idempotency_key) {
         throw CommandError(ExitCode::usage, "--idempotency-key names one task and cannot be used with --many",
                            "give each entry of the list its own \"idempotency_key\"");
     }
-    const std::string text = read_argument(*options.many, "--many");
+    const std::string text = read_json_argument(*options.many, "--many");
     Json list;
     try {
         list = Json::parse(text);

@@ -79,6 +79,9 @@ void SessionRegistry::lower_excess(Session& session) {
 }
 
 void SessionRegistry::give_back(std::string_view batch_uuid, std::int64_t step_id, bool still_running) {
+    // Of a session that is gone nothing runs any more, or nobody will ever say so.
+    const std::string* owner = flights_.session_of(batch_uuid);
+    if (owner != nullptr && find(*owner) == nullptr && returns_judged_) still_running = false;
     const Freed freed = flights_.reported(batch_uuid, step_id, still_running);
     if (freed.session == nullptr) return;
     release_credit(*freed.session, freed.credit);

@@ -131,6 +131,32 @@ bool FlightTable::note_running(std::string_view batch_uuid, std::int64_t step_id
     return slot != nullptr && !slot->reported && !std::exchange(slot->running_seen, true);
 }
 
+bool FlightTable::expects(std::string_view batch_uuid, std::int64_t step_id) const {
+    const auto found = flights_.find(batch_uuid);
+    if (found == flights_.end() || found->second.forgotten) return false;
+    const auto& slots = found->second.slots;
+    return std::any_of(slots.begin(), slots.end(),
+                       [&](const Slot& slot) { return slot.step_id == step_id && !slot.reported; });
+}
+
+std::vector<std::string> FlightTable::open_batches() const {
+    std::vector<std::string> uuids;
+    for (const auto& [uuid, flight] : flights_) {
+        if (!flight.forgotten) uuids.push_back(uuid);
+    }
+    return uuids;
+}
+
+std::vector<std::string> FlightTable::sessions() const {
+    std::vector<std::string> names;
+    for (const auto& [uuid, flight] : flights_) {
+        if (!flight.session.empty()) names.push_back(flight.session);
+    }
+    std::sort(names.begin(), names.end());
+    names.erase(std::unique(names.begin(), names.end()), names.end());
+    return names;
+}
+
 std::vector<std::int64_t> FlightTable::unreported(std::string_view batch_uuid) const {
     std::vector<std::int64_t> step_ids;
     const auto found = flights_.find(batch_uuid);

@@ -46,6 +46,12 @@ class FlightTable {
     /// True the first time this (known) step is said to run.
     bool note_running(std::string_view batch_uuid, std::int64_t step_id);
 
+    /// The step is out and has no final report yet.
+    bool expects(std::string_view batch_uuid, std::int64_t step_id) const;
+    /// All batches that are known, but for those that have ended.
+    std::vector<std::string> open_batches() const;
+    /// Every session that batches were sent to, or that still runs something of an ended one.
+    std::vector<std::string> sessions() const;
     /// Steps that have no final report yet; empty for an unknown batch.
     std::vector<std::int64_t> unreported(std::string_view batch_uuid) const;
     /// nullptr for a batch that is not known; the views live until the batch is forgotten.

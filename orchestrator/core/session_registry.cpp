@@ -40,13 +40,14 @@ HelloVerdict SessionRegistry::on_hello(SessionSpec spec, milliseconds now) {
     if (plain_.on_announced(spec.handlers)) credit_appeared_ = true;
     session.spec = std::move(spec);
     session.said_goodbye = false;
+    session.drained = false;
     session.removed_handlers.clear();
     const auto subscribed = subscriptions_.find(session.spec.session);
     session.subscribed = subscribed != subscriptions_.end() && subscribed->second > 0;
     if (added) {
         session.in_flight = flights_.count_held(session.spec.session);
         changes_.push_back({session.spec.session, session.spec.worker_id, SessionState::greeted,
-                            SessionState::greeted, SessionEvent::hello, 0});
+                            SessionState::greeted, SessionEvent::hello});
     }
     // A lowered capacity leaves in flight what was given before.
     session.excess = std::max(0, session.in_flight + session.reserved - credit_limit(session.spec));
@@ -130,10 +131,11 @@ void SessionRegistry::heard(Session& session, milliseconds now) {
     }
 }
 
-void SessionRegistry::on_goodbye(std::string_view name, milliseconds now) {
+void SessionRegistry::on_goodbye(std::string_view name, milliseconds now, bool drained) {
     Session* session = find(name);
     if (session == nullptr) return;
     session->said_goodbye = true;
+    session->drained = drained;
     apply(*session, SessionEvent::goodbye, now);
 }
 
@@ -191,12 +193,13 @@ PlainNotice SessionRegistry::on_plain_unsubscribed() {
 void SessionRegistry::apply(Session& session, SessionEvent event, milliseconds now) {
     const auto next = next_state(session.state, event);
     if (!next || *next == session.state) return;
-    SessionChange change{session.spec.session, session.spec.worker_id, session.state, *next, event, 0};
+    SessionChange change{session.spec.session, session.spec.worker_id, session.state, *next, event};
     session.state = *next;
     if (*next == SessionState::lost) {
         session.lost_at = now;
         session.nonce.clear();
         session.unsubscribed_at.reset();
+        change.drained = session.drained && event == SessionEvent::goodbye;
         change.credit_released = flights_.release_session(session.spec.session);
         release_credit(session.spec.session, change.credit_released);
         check_at(now + settings_.lost_kept);
@@ -253,6 +256,7 @@ milliseconds SessionRegistry::next_check_of(const Session& session, milliseconds
 std::vector<ProbeDue> SessionRegistry::advance(milliseconds now, milliseconds heard_until) {
     std::vector<ProbeDue> probes;
     next_check_ = milliseconds::max();
+    if (!returns_judged_ && now < returns_until_) check_at(returns_until_);
     if (plain_.subscriptions() > 0 && plain_.opens_at() != milliseconds::max()) {
         if (now >= plain_.opens_at()) {
             if (!std::exchange(plain_opened_, true)) credit_appeared_ = true;
@@ -283,12 +287,26 @@ std::vector<ProbeDue> SessionRegistry::advance(milliseconds now, milliseconds he
     return probes;
 }
 
+std::vector<std::string> SessionRegistry::never_returned(milliseconds now) {
+    if (returns_judged_ || now < returns_until_) return {};
+    returns_judged_ = true;
+    std::vector<std::string> missing;
+    for (const std::string& name : flights_.sessions()) {
+        if (find(name) != nullptr) continue;
+        release_credit(name, flights_.release_session(name));
+        missing.push_back(name);
+    }
+    return missing;
+}
+
 void SessionRegistry::restart_leases(milliseconds now) {
     for (auto& [name, session] : sessions_) {
         if (session.state == SessionState::lost) continue;
         session.last_heard = now;
         if (session.unsubscribed_at) session.unsubscribed_at = now;
     }
+    if (!returns_judged_ && returns_until_ != milliseconds::max())
+        returns_until_ = std::max(returns_until_, now + settings_.lease);
     check_at(now);
 }
 

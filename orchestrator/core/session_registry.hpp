@@ -62,6 +62,7 @@ struct SessionView {
     std::int32_t in_flight = 0;
     std::int32_t reserved = 0;
     std::int32_t limit = 0;
+    std::int32_t free = 0;  // what turns may use of the limit; what one reserves just now counts as free
 };
 
 /// A session changed its state. `credit_released` counts the steps whose credit a loss returned.
@@ -72,6 +73,7 @@ struct SessionChange {
     SessionState to = SessionState::greeted;
     SessionEvent event = SessionEvent::hello;
     std::int32_t credit_released = 0;
+    bool drained = false;  // it promised so with its goodbye
 };
 
 /// A probe to send on the session's steps topic.
@@ -99,7 +101,8 @@ class SessionRegistry {
     bool on_heartbeat(std::string_view session, const Inventory& inventory, milliseconds now);
     /// Any other message of a session proves its life as well.
     void on_heard(std::string_view session, milliseconds now);
-    void on_goodbye(std::string_view session, milliseconds now);
+    /// `drained`: all that it ever started is reported and acknowledged.
+    void on_goodbye(std::string_view session, milliseconds now, bool drained = false);
     void on_drain(std::string_view session, milliseconds now);
     /// A batch was not accepted in spite of its repetitions: suspect, and the next probe waits 2, 4 … 60 s.
     void on_batch_ignored(std::string_view session, milliseconds now);
@@ -122,6 +125,10 @@ class SessionRegistry {
     std::vector<ProbeDue> advance(milliseconds now) { return advance(now, now); }
     /// When `advance` must be called next, at the latest.
     milliseconds next_check() const { return next_check_; }
+    /// Sessions of an earlier life of the orchestrator have until then to come back.
+    void open_returns(milliseconds until) { returns_until_ = until; }
+    /// Once, when that time is over: sessions with adopted batches that have not come back.
+    std::vector<std::string> never_returned(milliseconds now);
     /// After a pause of our own: everybody counts as heard at `now`.
     void restart_leases(milliseconds now);
 
@@ -147,6 +154,8 @@ class SessionRegistry {
                 std::string_view handler_class) const;
     std::optional<SessionState> state_of(std::string_view session) const;
     bool is_ready(std::string_view session) const;
+    /// Lost, or never seen in this life although the time for it is over.
+    bool is_gone(std::string_view session, milliseconds now) const;
     const FlightTable& flights() const { return flights_; }
     /// Ordered by session id.
     std::vector<SessionView> snapshot(milliseconds now) const;
@@ -168,6 +177,7 @@ class SessionRegistry {
         bool subscribed = false;
         bool paused = false;
         bool said_goodbye = false;
+        bool drained = false;
         milliseconds last_heard{0};
         std::optional<milliseconds> unsubscribed_at;  // its grace runs
         milliseconds lost_at{0};
@@ -205,6 +215,8 @@ class SessionRegistry {
     std::int64_t in_flight_total_ = 0;
     std::uint64_t probes_opened_ = 0;
     milliseconds next_check_ = milliseconds::max();
+    milliseconds returns_until_ = milliseconds::max();
+    bool returns_judged_ = false;
     bool credit_appeared_ = false;
     bool plain_opened_ = false;  // its opening time has passed while somebody was there
 };

@@ -27,12 +27,27 @@ bool SessionRegistry::is_ready(std::string_view name) const {
     return state_of(name) == SessionState::ready;
 }
 
+bool SessionRegistry::is_gone(std::string_view name, milliseconds now) const {
+    const Session* session = find(name);
+    return session == nullptr ? now >= returns_until_ : session->state == SessionState::lost;
+}
+
 std::vector<SessionView> SessionRegistry::snapshot(milliseconds now) const {
     std::vector<SessionView> views;
     views.reserve(sessions_.size());
     for (const auto& [name, session] : sessions_) {
+        const std::int32_t limit = credit_limit(session.spec);
+        const bool takes = session.state == SessionState::ready && !session.paused;
         views.push_back({session.spec, session.state, session.subscribed, now - session.last_heard,
-                         session.in_flight, session.reserved, credit_limit(session.spec)});
+                         session.in_flight, session.reserved, limit,
+                         takes ? std::max(0, limit - session.in_flight) : 0});
+        // What it has refused as unknown it does not serve, whatever it announced; under a wildcard only
+        // "!name" can say so.
+        auto& handlers = views.back().spec.handlers;
+        for (const std::string& removed : session.removed_handlers) {
+            std::erase(handlers, removed);
+            if (matches_any(handlers, removed)) handlers.push_back("!" + removed);
+        }
     }
     return views;
 }

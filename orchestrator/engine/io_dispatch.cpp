@@ -1,6 +1,7 @@
 #include "orchestrator/engine/io_dispatch.hpp"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "orchestrator/util/log.hpp"
@@ -8,6 +9,13 @@
 namespace tasker::engine {
 
 namespace log = util::log;
+namespace {
+
+constexpr int kTimesAbsentMax = 2;
+// Nothing signals that a queue has room again.
+constexpr milliseconds kBlockedPause{10};
+
+}  // namespace
 
 void IoDispatch::publish(ports::OutboundBatch batch, milliseconds now) {
     if (batch.session.empty()) {
@@ -40,21 +48,30 @@ void IoDispatch::publish_plain(ports::OutboundBatch batch, milliseconds now) {
 void IoDispatch::return_undelivered(const ports::OutboundBatch& batch) {
     count(counters_.batches_undelivered);
     registry_.with([&](auto& registry) { registry.forget(batch.batch_uuid); });
+    undelivered_.insert(batch.batch_uuid);
     post_.event(ports::Undelivered{batch.session, batch.batch_uuid});
 }
 
 void IoDispatch::adopt(ports::AdoptedBatch adopted, milliseconds now) {
+    // That it never left was said before, and what was said may still wait to be written: sent now, it would
+    // run beside its next attempt.
+    if (undelivered_.contains(adopted.batch.batch_uuid)) {
+        return_undelivered(adopted.batch);
+        return;
+    }
     // What a plain worker got before the restart cannot be sent again; its results are awaited.
     if (adopted.batch.session.empty()) return;
     // Adopted again after the listener has reconnected: what is known here is newer.
     if (find(adopted.batch.batch_uuid) != nullptr) return;
     Batch& batch = keep(std::move(adopted.batch));
+    batch.sends = 1;  // an earlier life may have sent it: it cannot count as never sent
     batch.accepted = adopted.accepted;
+    batch.accepted_n = heartbeat_n_;
     batch.announced = adopted.accepted;
     const bool ready = registry_.with([&](auto& registry) { return registry.is_ready(batch.out.session); });
     // Its inventory came before the adoption: ask by sending, a session that knows the batch answers as
     // before.
-    if (ready) send(batch, now);
+    ready ? send(batch, now) : wait_for_session(batch, now);
 }
 
 IoDispatch::Batch& IoDispatch::keep(ports::OutboundBatch out) {
@@ -74,6 +91,11 @@ IoDispatch::Batch* IoDispatch::find(std::string_view batch_uuid) {
 
 void IoDispatch::forget(const std::string& batch_uuid) {
     registry_.with([&](auto& registry) { registry.forget(batch_uuid); });
+    undelivered_.erase(batch_uuid);
+    drop(batch_uuid);
+}
+
+void IoDispatch::drop(const std::string& batch_uuid) {
     const auto found = batches_.find(batch_uuid);
     if (found == batches_.end()) return;
     Batch& batch = *found->second;
@@ -85,16 +107,38 @@ void IoDispatch::forget(const std::string& batch_uuid) {
     counters_.open_batches.store(static_cast<std::int64_t>(batches_.size()), std::memory_order_relaxed);
 }
 
+// A full queue is just a timer: what did not leave is no send, and is tried again as soon as there may be
+// room.
 void IoDispatch::send(Batch& batch, milliseconds now) {
-    count(batch.sends == 0 ? counters_.batches_sent : counters_.batches_resent);
-    ++batch.sends;
-    // A full queue needs no treatment of its own: the batch is not accepted, so its timer sends it again.
-    sender_.steps(batch.out.session, batch.out.message);
     stop_waiting(batch);
     batch.accepted = false;
+    batch.unready_since = milliseconds::max();
+    auto place = awaiting_.end();  // all that were sent wait equally long
+    if (sender_.steps(batch.out.session, batch.out.message)) {
+        count(batch.sends == 0 ? counters_.batches_sent : counters_.batches_resent);
+        ++batch.sends;
+        batch.blocked_since = milliseconds::max();
+        batch.deadline = now + options_.accept_timeout;
+    } else {
+        batch.blocked_since = std::min(batch.blocked_since, now);
+        batch.deadline = now + std::min(kBlockedPause, options_.accept_timeout);
+        place = std::find_if(awaiting_.begin(), awaiting_.end(),
+                             [&](const Batch* other) { return other->deadline > batch.deadline; });
+    }
+    batch.place = awaiting_.insert(place, &batch);
+    batch.awaiting = true;
+}
+
+// Of a session that is not ready the batch waits for its return (on_session_ready) or its loss. One that is
+// heard and answers no probe does neither: after a lease of that the batch counts as not accepted.
+void IoDispatch::wait_for_session(Batch& batch, milliseconds now) {
     batch.deadline = now + options_.accept_timeout;
     batch.place = awaiting_.insert(awaiting_.end(), &batch);
     batch.awaiting = true;
+    batch.unready_since = std::min(batch.unready_since, now);
+    if (now - batch.unready_since < options_.lease) return;
+    batch.unready_since = now;
+    tell_not_accepted(batch);
 }
 
 void IoDispatch::stop_waiting(Batch& batch) {
@@ -103,6 +147,7 @@ void IoDispatch::stop_waiting(Batch& batch) {
 
 void IoDispatch::settle_accepted(Batch& batch) {
     stop_waiting(batch);
+    if (!batch.accepted) batch.accepted_n = heartbeat_n_;
     batch.accepted = true;
     std::string().swap(batch.out.message);
 }
@@ -149,21 +194,65 @@ void IoDispatch::on_session_ready(std::string_view session, const core::Inventor
     }
 }
 
+void IoDispatch::find_absent(std::string_view session, const core::Inventory& inventory,
+                             std::int64_t seen_n) {
+    const auto of_session = by_session_.find(session);
+    if (of_session == by_session_.end()) return;
+    std::set<std::pair<std::string_view, std::int64_t>> listed;
+    for (const auto* refs : {&inventory.held, &inventory.running, &inventory.unacked}) {
+        for (const auto& ref : *refs) listed.emplace(ref.batch_uuid, ref.step_id);
+    }
+    for (Batch* batch : of_session->second) {
+        if (!batch->accepted || seen_n <= batch->accepted_n) continue;
+        auto absent = registry_.with(
+            [&](const auto& registry) { return registry.flights().unreported(batch->out.batch_uuid); });
+        std::erase_if(absent, [&](std::int64_t step_id) {
+            return listed.contains({std::string_view(batch->out.batch_uuid), step_id});
+        });
+        // Once may be a message on its way; what two heartbeats do not know is not there.
+        batch->times_absent = absent.empty() ? 0 : batch->times_absent + 1;
+        if (batch->times_absent < kTimesAbsentMax) continue;
+        batch->times_absent = 0;
+        post_.event(ports::StepsAbsent{batch->out.session, batch->out.batch_uuid, std::move(absent)});
+    }
+}
+
 void IoDispatch::check_acceptance(milliseconds now) {
     while (!awaiting_.empty() && awaiting_.front()->deadline <= now) {
         Batch& batch = *awaiting_.front();
         stop_waiting(batch);
         const std::string& session = batch.out.session;
-        // Of a session that is not ready the batch waits for its return: on_session_ready.
-        if (!registry_.with([&](auto& registry) { return registry.is_ready(session); })) continue;
-        if (batch.sends <= options_.accept_resends) {
-            send(batch, now);
+        if (!registry_.with([&](auto& registry) { return registry.is_ready(session); })) {
+            wait_for_session(batch, now);
             continue;
         }
-        log::warning("a batch was not accepted; its session gets no work until it answers a probe",
-                     {{"batch", batch.out.batch_uuid}, {"session", session}, {"sends", batch.sends}});
-        registry_.with([&](auto& registry) { registry.on_batch_ignored(session, now); });
+        const bool blocked_for_long =
+            batch.blocked_since < now &&
+            now - batch.blocked_since >= options_.accept_timeout * (options_.accept_resends + 1);
+        if (batch.sends <= options_.accept_resends && !blocked_for_long) {
+            send(batch, now);
+        } else {
+            give_up(batch, now);
+        }
     }
+}
+
+void IoDispatch::give_up(Batch& batch, milliseconds now) {
+    const std::string& session = batch.out.session;
+    log::warning("a batch was not accepted; its session gets no work until it answers a probe",
+                 {{"batch", batch.out.batch_uuid}, {"session", session}, {"sends", batch.sends}});
+    registry_.with([&](auto& registry) { registry.on_batch_ignored(session, now); });
+    tell_not_accepted(batch);
+}
+
+void IoDispatch::tell_not_accepted(Batch& batch) {
+    if (batch.sends > 0) {
+        post_.event(ports::NotAccepted{batch.out.session, batch.out.batch_uuid});
+        return;
+    }
+    const std::string batch_uuid = batch.out.batch_uuid;
+    return_undelivered(batch.out);  // it never left: proven unstarted
+    drop(batch_uuid);
 }
 
 milliseconds IoDispatch::next_deadline() const {
@@ -171,7 +260,10 @@ milliseconds IoDispatch::next_deadline() const {
 }
 
 void IoDispatch::restart_timers(milliseconds now) {
-    for (Batch* batch : awaiting_) batch->deadline = now + options_.accept_timeout;
+    for (Batch* batch : awaiting_) {
+        batch->deadline = now + options_.accept_timeout;
+        batch->unready_since = milliseconds::max();
+    }
 }
 
 }  // namespace tasker::engine

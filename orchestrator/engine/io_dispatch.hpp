@@ -3,7 +3,8 @@
 // The database knows every batch; this is only the memory needed to send one again unchanged. A batch is kept
 // from `publish` or `adopt` until `forget`, its message only until the session is known to have it. What
 // becomes of a batch that nobody accepts is not decided here: its session becomes suspect, and the batch
-// waits until the session answers a probe (then it is sent again) or the listener ends it.
+// waits until the session answers a probe (then it is sent again) or the listener ends it. That it was not
+// accepted is told again after each lease in which its session was heard and not ready.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +12,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "orchestrator/engine/io_options.hpp"
@@ -43,7 +45,15 @@ class IoDispatch {
     /// The session answered a probe: batches it does not know are sent (again), those it lists are accepted.
     void on_session_ready(std::string_view session, const core::Inventory& inventory, milliseconds now);
 
-    /// Sends again what was not accepted by `now`; after accept_resends times the session is suspect.
+    /// Accepted and not reported, but twice in a row not in the session's inventory: posts StepsAbsent.
+    /// Only an inventory made after the acceptance proves anything: its sender has seen (`seen_n`) a
+    /// heartbeat that was sent after it. What waited in a queue, or came out of order, is older.
+    void find_absent(std::string_view session, const core::Inventory& inventory, std::int64_t seen_n);
+    /// The number of the last heartbeat that was sent to everybody.
+    void note_heartbeat(std::int64_t n) { heartbeat_n_ = n; }
+
+    /// Sends again what was not accepted by `now`; after accept_resends times the session is suspect and the
+    /// listener is told.
     void check_acceptance(milliseconds now);
     milliseconds next_deadline() const;
     /// After a pause of our own: every wait for an acceptance begins anew.
@@ -53,16 +63,25 @@ class IoDispatch {
     struct Batch {
         ports::OutboundBatch out;  // `message` is emptied when the session has it
         int sends = 0;
-        bool accepted = false;   // no timer any more
-        bool announced = false;  // Accepted was posted
-        bool awaiting = false;   // in awaiting_
+        bool accepted = false;        // no timer any more
+        bool announced = false;       // Accepted was posted
+        bool awaiting = false;        // in awaiting_
+        std::int64_t accepted_n = 0;  // last heartbeat sent when the acceptance was known
+        int times_absent = 0;
         milliseconds deadline{0};
+        milliseconds blocked_since = milliseconds::max();  // the session's queue has been full since then
+        milliseconds unready_since = milliseconds::max();  // its session is not ready; since the last telling
         std::list<Batch*>::iterator place;
     };
 
     void publish_plain(ports::OutboundBatch batch, milliseconds now);
     void return_undelivered(const ports::OutboundBatch& batch);
     void send(Batch& batch, milliseconds now);
+    void give_up(Batch& batch, milliseconds now);
+    /// Or, when it never left, gives it back; `batch` is gone then.
+    void tell_not_accepted(Batch& batch);
+    void drop(const std::string& batch_uuid);
+    void wait_for_session(Batch& batch, milliseconds now);
     void stop_waiting(Batch& batch);
     void settle_accepted(Batch& batch);
     void announce(Batch& batch);
@@ -74,9 +93,11 @@ class IoDispatch {
     IoSender& sender_;
     IoPost& post_;
     IoCounters& counters_;
+    std::int64_t heartbeat_n_ = 0;
     core::TextMap<std::unique_ptr<Batch>> batches_;
     core::TextMap<std::vector<Batch*>> by_session_;
-    std::list<Batch*> awaiting_;  // by deadline, since all wait equally long
+    std::list<Batch*> awaiting_;                   // by deadline
+    std::unordered_set<std::string> undelivered_;  // given back, and not forgotten yet: never sent any more
 };
 
 }  // namespace tasker::engine

@@ -1,6 +1,7 @@
 #include "orchestrator/engine/io_loop.hpp"
 
 #include <random>
+#include <set>
 #include <stdexcept>
 #include <utility>
 
@@ -23,13 +24,14 @@ core::RegistrySettings registry_settings(const IoOptions& options) {
     return settings;
 }
 
-IoLoop::IoLoop(zmq::context_t& context, IoOptions options, SharedRegistry& registry, Mailbox& mailbox,
-               HealthSource health)
+IoLoop::IoLoop(std::unique_ptr<IoSockets> sockets, IoOptions options, SharedRegistry& registry,
+               Mailbox& mailbox, HealthSource health)
     : options_(std::move(options)), registry_(registry), mailbox_(mailbox), health_(std::move(health)) {
-    worker_ = std::make_unique<Worker>(context, options_, registry_, mailbox_, health_, counters_);
-    steps_endpoint_ = worker_->steps_endpoint();
-    results_endpoint_ = worker_->results_endpoint();
-    command_endpoint_ = worker_->command_endpoint();
+    sockets->open();
+    worker_ = std::make_unique<Worker>(std::move(sockets), options_, registry_, mailbox_, health_, counters_);
+    steps_endpoint_ = worker_->sockets().steps.endpoint();
+    results_endpoint_ = worker_->sockets().results.endpoint();
+    command_endpoint_ = worker_->sockets().commands.endpoint();
 }
 
 IoLoop::~IoLoop() {
@@ -40,7 +42,10 @@ IoLoop::~IoLoop() {
 void IoLoop::start() {
     const milliseconds now = util::boot_time();
     // Sessions of the time before need a lease to come back and announce what they serve.
-    registry_.with([&](auto& registry) { registry.open_plain_mode(now + options_.lease); });
+    registry_.with([&](auto& registry) {
+        registry.open_plain_mode(now + options_.lease);
+        registry.open_returns(now + options_.lease);
+    });
     thread_ = std::thread([this] { run(); });
 }
 
@@ -101,6 +106,12 @@ std::vector<IoLoop::Call> IoLoop::take_calls() {
 }
 
 void IoLoop::adopt(std::vector<ports::AdoptedBatch> batches) {
+    std::set<std::string_view> open;
+    for (const auto& adopted : batches) open.insert(adopted.batch.batch_uuid);
+    // What ended in a turn whose answer was lost is not open any more; nobody else would ever say so.
+    auto ended = registry_.with([&](auto& registry) { return registry.flights().open_batches(); });
+    std::erase_if(ended, [&](const std::string& uuid) { return open.contains(uuid); });
+    if (!ended.empty()) forget(std::move(ended));
     registry_.with([&](auto& registry) {
         for (const auto& adopted : batches) {
             core::TakenBatch taken{
@@ -126,8 +137,17 @@ void IoLoop::request_reports(std::string session, std::string batch_uuid,
 }
 
 void IoLoop::cancel_steps(std::string session, std::string batch_uuid,
-                          std::vector<ports::DeliveredStep> steps, std::string reason) {
-    enqueue(CancelSteps{std::move(session), std::move(batch_uuid), std::move(steps), std::move(reason)});
+                          std::vector<ports::DeliveredStep> steps, std::string reason, bool ended) {
+    enqueue(
+        CancelSteps{std::move(session), std::move(batch_uuid), std::move(steps), std::move(reason), ended});
+}
+
+void IoLoop::answer_start(ports::StartAnswer answer) {
+    enqueue(std::move(answer));
+}
+
+void IoLoop::suspect_session(std::string session) {
+    enqueue(SuspectSession{std::move(session)});
 }
 
 void IoLoop::drain_session(std::string session, std::int64_t deadline_ms) {

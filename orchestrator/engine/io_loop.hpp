@@ -12,6 +12,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 #include <variant>
 #include <vector>
 #include <zmq.hpp>
@@ -19,6 +20,7 @@
 #include "orchestrator/engine/io_command.hpp"
 #include "orchestrator/engine/io_options.hpp"
 #include "orchestrator/engine/io_registry.hpp"
+#include "orchestrator/engine/io_sockets.hpp"
 #include "orchestrator/engine/mailbox.hpp"
 #include "orchestrator/ports/delivery.hpp"
 #include "orchestrator/util/event_fd.hpp"
@@ -28,10 +30,14 @@ namespace tasker::engine {
 /// Implements the listener's Publisher; its calls come from any thread, are queued and carried out in order.
 class IoLoop final : public ports::Publisher {
   public:
-    /// Binds the three endpoints at once; throws transport::BindError naming the one that cannot be bound.
-    /// `context`, `registry` and `mailbox` outlive the loop.
-    IoLoop(zmq::context_t& context, IoOptions options, SharedRegistry& registry, Mailbox& mailbox,
+    /// Takes sockets that are bound, and begins to hear results. `registry` and `mailbox` outlive the loop.
+    IoLoop(std::unique_ptr<IoSockets> sockets, IoOptions options, SharedRegistry& registry, Mailbox& mailbox,
            HealthSource health);
+    /// Binds them itself; throws transport::BindError naming the one that cannot be bound.
+    IoLoop(zmq::context_t& context, const IoOptions& options, SharedRegistry& registry, Mailbox& mailbox,
+           HealthSource health)
+        : IoLoop(std::make_unique<IoSockets>(context, options), options, registry, mailbox,
+                 std::move(health)) {}
     /// Stops, when that has not been done.
     ~IoLoop() override;
     IoLoop(const IoLoop&) = delete;
@@ -53,7 +59,9 @@ class IoLoop final : public ports::Publisher {
     void request_reports(std::string session, std::string batch_uuid,
                          std::vector<std::int64_t> step_ids) override;
     void cancel_steps(std::string session, std::string batch_uuid, std::vector<ports::DeliveredStep> steps,
-                      std::string reason) override;
+                      std::string reason, bool ended) override;
+    void answer_start(ports::StartAnswer answer) override;
+    void suspect_session(std::string session) override;
     void drain_session(std::string session, std::int64_t deadline_ms) override;
     void forget(std::vector<std::string> batch_uuids) override;
 
@@ -76,6 +84,10 @@ class IoLoop final : public ports::Publisher {
         std::string batch_uuid;
         std::vector<ports::DeliveredStep> steps;
         std::string reason;
+        bool ended = false;
+    };
+    struct SuspectSession {
+        std::string session;
     };
     struct DrainSession {
         std::string session;
@@ -87,7 +99,7 @@ class IoLoop final : public ports::Publisher {
     struct RefuseSessions {};
     using Call = std::variant<std::vector<ports::OutboundBatch>, std::vector<ports::AdoptedBatch>,
                               std::vector<ports::AckList>, RequestReports, CancelSteps, DrainSession, Forget,
-                              RefuseSessions>;
+                              RefuseSessions, ports::StartAnswer, SuspectSession>;
     class Worker;
 
     void enqueue(Call call);

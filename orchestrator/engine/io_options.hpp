@@ -27,6 +27,8 @@ struct IoOptions {
     milliseconds lease{8000};
     milliseconds disconnect_grace{2000};
     milliseconds accept_timeout{2000};
+    milliseconds start_window{1000};   // announced with each grant
+    milliseconds held_limit{10000};    // held with free slots for longer: called in
     milliseconds resend{1000};         // announced to workers: first interval of their outbox
     milliseconds refused_retry{1000};  // announced with a refusal
     int accept_resends = 2;
@@ -55,7 +57,8 @@ struct IoCounters {
     std::atomic<std::int64_t> heartbeats_received{0};
     std::atomic<std::int64_t> acks_sent{0};
     std::atomic<std::int64_t> commands{0};
-    std::atomic<std::int64_t> start_requests_unanswered{0};
+    std::atomic<std::int64_t> start_requests{0};
+    std::atomic<std::int64_t> stale_cancelled{0};  // steps that are over, found in inventories
     std::atomic<std::int64_t> pauses_detected{0};
     std::atomic<std::int64_t> credit_in_flight{0};
     std::atomic<std::int64_t> open_batches{0};  // sent or adopted, not forgotten

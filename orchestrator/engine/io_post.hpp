@@ -32,6 +32,12 @@ class IoPost {
         ++bounded_;
         items_.emplace_back(std::move(report));
     }
+    /// After has_room() only.
+    void start_request(ports::StartRequested request) {
+        --room_;
+        ++bounded_;
+        items_.emplace_back(std::move(request));
+    }
     void event(ports::Inbound event) { items_.push_back(std::move(event)); }
     void malformed(std::string_view topic, std::string_view bytes, std::string_view code,
                    std::string reason) {

@@ -165,15 +165,16 @@ void IoReceiver::handle(protocol::BatchRejected& message, const protocol::Frame&
     post_report(message, frame);
 }
 
-// Grants need the listener's record under the step's lock; until they exist the worker keeps asking and the
-// step waits, held, where everybody can see it.
+// Granted by the listener, under the step's lock. What finds no room is asked again.
 void IoReceiver::handle(const protocol::StartRequest& message, const protocol::Frame&, milliseconds now) {
     registry_.with([&](auto& registry) { registry.on_heard(message.session, now); });
-    count(counters_.start_requests_unanswered);
-    if (std::exchange(start_request_logged_, true)) return;
-    log::warning(
-        "a worker asks to start a claim_first step, which is not granted by this version: the step waits",
-        {{"session", message.session}, {"batch", message.batch_id}, {"step_id", message.step_id}});
+    count(counters_.start_requests);
+    if (!post_.has_room()) {
+        count(counters_.reports_dropped);
+        return;
+    }
+    dispatch_.on_sign_of_life(message.session, message.batch_id);
+    post_.start_request({message.session, message.batch_id, message.step_id, message.attempt, message.n});
 }
 
 // ---------------------------------------------------------------- topic `results `

@@ -48,7 +48,6 @@ class IoReceiver {
     IoPost& post_;
     IoCounters& counters_;
     protocol::Decoder decoder_;
-    bool start_request_logged_ = false;
 };
 
 }  // namespace tasker::engine

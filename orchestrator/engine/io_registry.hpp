@@ -30,6 +30,10 @@ class SharedRegistry final : public ports::CreditPool {
         const std::lock_guard lock(mutex_);
         return registry_.serves(session, namespace_name, handler_class);
     }
+    bool is_gone(std::string_view session) override {
+        const std::lock_guard lock(mutex_);
+        return registry_.is_gone(session, util::boot_time());
+    }
     std::vector<core::SessionView> snapshot() const {
         const std::lock_guard lock(mutex_);
         return registry_.snapshot(util::boot_time());

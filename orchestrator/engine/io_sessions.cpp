@@ -187,10 +187,12 @@ void IoSessions::on_heartbeat(const protocol::WorkerHeartbeat& heartbeat, millis
         });
         if (first) post_.event(ports::StepRunning{step.batch_id, step.step_id, step.attempt, step.age_ms});
     }
+    inventory_.check(heartbeat, inventory, now);
 }
 
 void IoSessions::on_goodbye(const protocol::Goodbye& goodbye, milliseconds now) {
-    registry_.with([&](auto& registry) { registry.on_goodbye(goodbye.session, now); });
+    const bool drained = goodbye.reason == protocol::kGoodbyeDrained;
+    registry_.with([&](auto& registry) { registry.on_goodbye(goodbye.session, now, drained); });
 }
 
 // ---------------------------------------------------------------- time
@@ -199,6 +201,7 @@ void IoSessions::send_heartbeats(milliseconds now) {
     if (now < next_heartbeat_) return;
     next_heartbeat_ = now + options_.heartbeat;
     ++heartbeat_n_;
+    dispatch_.note_heartbeat(heartbeat_n_);
     const std::string text = sender_.heartbeat_text(heartbeat_n_);
     // One for each session: on a shared topic one stalled peer would hold up everybody's.
     for (const auto& [session, subscriptions] : control_) {
@@ -211,6 +214,10 @@ void IoSessions::tick(milliseconds now, milliseconds heard_until) {
         return registry.next_check() <= now ? registry.advance(now, heard_until)
                                             : std::vector<core::ProbeDue>{};
     });
+    for (auto& session : registry_.with([&](auto& registry) { return registry.never_returned(now); })) {
+        log::warning("a worker of the time before the start has not come back", {{"session", session}});
+        post_.event(ports::SessionLost{std::move(session), "", "did_not_return", 0, false});
+    }
     // Probes before heartbeats, for the same reason as batches: both are repeated at the same pace.
     for (const core::ProbeDue& probe : probes) sender_.probe(probe.session, probe.nonce);
     send_heartbeats(now);
@@ -251,8 +258,9 @@ void IoSessions::log_change(const core::SessionChange& change) {
                                                 {"cause", cause},
                                                 {"steps_in_flight", change.credit_released}});
             }
+            inventory_.forget(change.session);
             post_.event(ports::SessionLost{change.session, change.worker_id, std::string(cause),
-                                           change.credit_released});
+                                           change.credit_released, change.drained});
             break;
     }
 }

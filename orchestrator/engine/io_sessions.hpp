@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "orchestrator/engine/io_dispatch.hpp"
+#include "orchestrator/engine/io_inventory.hpp"
 #include "orchestrator/engine/io_options.hpp"
 #include "orchestrator/engine/io_post.hpp"
 #include "orchestrator/engine/io_registry.hpp"
@@ -14,17 +15,25 @@
 
 namespace tasker::engine {
 
+/// Heartbeats of a later epoch have higher numbers, so that what a worker saw of an earlier one proves
+/// nothing. (Thirty years of one a second.)
+inline constexpr std::int64_t kHeartbeatsPerEpoch = 1'000'000'000;
+
 /// Belongs to the io thread.
 class IoSessions {
   public:
     IoSessions(const IoOptions& options, SharedRegistry& registry, IoSender& sender, IoPost& post,
-               IoDispatch& dispatch, IoCounters& counters)
+               IoDispatch& dispatch, IoInventory& inventory, IoCounters& counters)
         : options_(options),
           registry_(registry),
           sender_(sender),
           post_(post),
           dispatch_(dispatch),
-          counters_(counters) {}
+          inventory_(inventory),
+          counters_(counters),
+          heartbeat_n_(options.epoch * kHeartbeatsPerEpoch) {
+        dispatch_.note_heartbeat(heartbeat_n_);
+    }
 
     void on_subscription(const transport::SubscriptionChange& change, milliseconds now);
 
@@ -57,9 +66,10 @@ class IoSessions {
     IoSender& sender_;
     IoPost& post_;
     IoDispatch& dispatch_;
+    IoInventory& inventory_;
     IoCounters& counters_;
     core::TextMap<std::int32_t> control_;  // subscriptions of control topics, by session
-    std::int64_t heartbeat_n_ = 0;
+    std::int64_t heartbeat_n_;
     milliseconds next_heartbeat_{0};
     bool refusing_ = false;
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "orchestrator/util/crash_point.hpp"
 #include "orchestrator/util/log.hpp"
 
 namespace tasker::engine {
@@ -15,20 +16,18 @@ constexpr int kBudget = 256;
 
 }  // namespace
 
-IoLoop::Worker::Worker(zmq::context_t& context, const IoOptions& options, SharedRegistry& registry,
+IoLoop::Worker::Worker(std::unique_ptr<IoSockets> sockets, const IoOptions& options, SharedRegistry& registry,
                        Mailbox& mailbox, const HealthSource& health, IoCounters& counters)
     : options_(options),
       registry_(registry),
       health_(health),
       counters_(counters),
-      steps_(context, options.steps_endpoint, options.step_queue_hwm),
-      results_(context, options.results_endpoint,
-               options.limits.result_bytes + static_cast<std::int64_t>(protocol::kEnvelopeBytesMax)),
-      commands_(context, options.command_endpoint, kCommandBytesMax),
-      sender_(steps_, {options.orchestrator_id, options.epoch}, counters),
+      sockets_(std::move(sockets)),
+      sender_(sockets_->steps, {options.orchestrator_id, options.epoch}, counters),
       post_(mailbox, counters),
       dispatch_(options, registry, sender_, post_, counters),
-      sessions_(options, registry, sender_, post_, dispatch_, counters),
+      inventory_(options, registry, sender_, post_, dispatch_, counters),
+      sessions_(options, registry, sender_, post_, dispatch_, inventory_, counters),
       receiver_(options, registry, sessions_, dispatch_, post_, counters),
       round_at_(util::boot_time()) {}
 
@@ -41,7 +40,8 @@ milliseconds IoLoop::Worker::time_to_wait(milliseconds now) {
 }
 
 void IoLoop::Worker::wait(const util::EventFd& wake) {
-    std::array<zmq::pollitem_t, 4> items = {steps_.poll_item(), results_.poll_item(), commands_.poll_item(),
+    std::array<zmq::pollitem_t, 4> items = {sockets_->steps.poll_item(), sockets_->results.poll_item(),
+                                            sockets_->commands.poll_item(),
                                             zmq::pollitem_t{nullptr, wake.fd(), ZMQ_POLLIN, 0}};
     transport::wait_for(items, time_to_wait(util::boot_time()));
     wake.drain();
@@ -70,7 +70,7 @@ void IoLoop::Worker::read_sockets() {
 
 bool IoLoop::Worker::read_subscriptions(int budget) {
     for (; budget > 0; --budget) {
-        const auto change = steps_.next_change();
+        const auto change = sockets_->next_change();
         if (!change) return false;
         sessions_.on_subscription(*change, now_);
     }
@@ -81,7 +81,7 @@ bool IoLoop::Worker::read_results(int budget) {
     using Received = transport::ResultsSubscriber::Received;
     for (; budget > 0; --budget) {
         std::string_view frame;
-        switch (results_.receive(frame)) {
+        switch (sockets_->results.receive(frame)) {
             case Received::nothing:
                 return false;
             case Received::frame:
@@ -97,12 +97,12 @@ bool IoLoop::Worker::read_results(int budget) {
 
 bool IoLoop::Worker::read_commands(int budget) {
     for (; budget > 0; --budget) {
-        auto request = commands_.receive();
+        auto request = sockets_->commands.receive();
         if (!request) return false;
         count(counters_.commands);
         const std::string reply =
             request->well_formed ? answer_command(request->body, health_) : answer_malformed_command();
-        if (!commands_.reply(*request, reply)) log::debug("a client left before its reply");
+        if (!sockets_->commands.reply(*request, reply)) log::debug("a client left before its reply");
     }
     return true;
 }
@@ -121,10 +121,12 @@ void IoLoop::Worker::finish_round() {
 
 void IoLoop::Worker::carry_out(std::vector<ports::OutboundBatch> batches) {
     for (auto& batch : batches) dispatch_.publish(std::move(batch), now_);
+    util::crash_point("after_publish");
 }
 
 void IoLoop::Worker::carry_out(std::vector<ports::AdoptedBatch> batches) {
     for (auto& batch : batches) dispatch_.adopt(std::move(batch), now_);
+    inventory_.trust();
 }
 
 void IoLoop::Worker::carry_out(std::vector<ports::AckList> acks) {
@@ -157,7 +159,38 @@ void IoLoop::Worker::carry_out(CancelSteps call) {
     cancel.session = std::move(call.session);
     cancel.reason = std::move(call.reason);
     for (const auto& step : call.steps) cancel.steps.push_back({call.batch_uuid, step.step_id, step.attempt});
+    if (call.ended) {
+        registry_.with([&](auto& registry) {
+            for (const auto& step : call.steps) registry.give_back(call.batch_uuid, step.step_id, true);
+        });
+    }
     sender_.control(cancel.session, cancel);
+}
+
+void IoLoop::Worker::carry_out(const ports::StartAnswer& answer) {
+    if (answer.refusal.empty()) {
+        protocol::StartGranted granted;
+        granted.session = answer.session;
+        granted.batch_id = answer.batch_uuid;
+        granted.step_id = answer.step_id;
+        granted.attempt = answer.attempt;
+        granted.n = answer.n;
+        granted.start_window_ms = options_.start_window.count();
+        sender_.control(answer.session, granted);
+        return;
+    }
+    protocol::StartDenied denied;
+    denied.session = answer.session;
+    denied.batch_id = answer.batch_uuid;
+    denied.step_id = answer.step_id;
+    denied.attempt = answer.attempt;
+    denied.n = answer.n;
+    denied.reason = answer.refusal;
+    sender_.control(answer.session, denied);
+}
+
+void IoLoop::Worker::carry_out(const SuspectSession& call) {
+    registry_.with([&](auto& registry) { registry.on_batch_ignored(call.session, now_); });
 }
 
 void IoLoop::Worker::carry_out(DrainSession call) {

@@ -21,8 +21,8 @@ namespace tasker::engine {
 /// Made by the starter, then used and destroyed by the io thread alone.
 class IoLoop::Worker {
   public:
-    Worker(zmq::context_t& context, const IoOptions& options, SharedRegistry& registry, Mailbox& mailbox,
-           const HealthSource& health, IoCounters& counters);
+    Worker(std::unique_ptr<IoSockets> sockets, const IoOptions& options, SharedRegistry& registry,
+           Mailbox& mailbox, const HealthSource& health, IoCounters& counters);
 
     /// Until a socket is readable, `wake` was notified or a timer is due; not at all when the last round left
     /// messages.
@@ -35,6 +35,8 @@ class IoLoop::Worker {
     void carry_out(std::vector<ports::AckList> acks);
     void carry_out(RequestReports call);
     void carry_out(CancelSteps call);
+    void carry_out(const ports::StartAnswer& answer);
+    void carry_out(const SuspectSession& call);
     void carry_out(DrainSession call);
     void carry_out(const Forget& call);
     void carry_out(RefuseSessions call);
@@ -42,9 +44,7 @@ class IoLoop::Worker {
     /// Timers, and everything collected goes to the listener.
     void finish_round();
 
-    const std::string& steps_endpoint() const { return steps_.endpoint(); }
-    const std::string& results_endpoint() const { return results_.endpoint(); }
-    const std::string& command_endpoint() const { return commands_.endpoint(); }
+    const IoSockets& sockets() const { return *sockets_; }
 
   private:
     bool read_subscriptions(int budget);
@@ -57,12 +57,11 @@ class IoLoop::Worker {
     const HealthSource& health_;
     IoCounters& counters_;
 
-    transport::StepsPublisher steps_;
-    transport::ResultsSubscriber results_;
-    transport::CommandRouter commands_;
+    const std::unique_ptr<IoSockets> sockets_;
     IoSender sender_;
     IoPost post_;
     IoDispatch dispatch_;
+    IoInventory inventory_;
     IoSessions sessions_;
     IoReceiver receiver_;
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "orchestrator/ports/database_error.hpp"
+#include "orchestrator/util/crash_point.hpp"
 #include "orchestrator/util/log.hpp"
 
 namespace tasker::engine {
@@ -18,13 +19,7 @@ using std::chrono::milliseconds;
 // A turn that deadlocks is repeated; more than this in a row means that something else is wrong.
 constexpr int kRepeatsMax = 20;
 constexpr milliseconds kPauseAfterFailure{50};
-// How long to leave rows alone that are due and locked by somebody else.
-constexpr milliseconds kDueAgain{20};
-
-bool is_ended(const std::string& state) {
-    const auto parsed = core::parse_task_state(state);
-    return parsed && core::is_terminal(*parsed);
-}
+constexpr milliseconds kOwnWorkPause{1000};
 
 }  // namespace
 
@@ -36,7 +31,7 @@ std::string Listener::prepare() {
         store_ = around_.open_store(turn_);
         load();
     } catch (const ports::DatabaseError& error) {
-        if (error.fault() != ports::DatabaseFault::connection) throw;
+        if (!ports::may_pass(error.fault())) throw;
         store_.reset();
         return error.what();
     }
@@ -59,72 +54,10 @@ void Listener::run() {
         for (const auto& message : inbound) notice(message);
         fire_timers();
         process(inbound);
+        // Messages that fail again and again must not keep it from its turn.
+        if (std::exchange(own_work_apart_, false) && has_own_work()) process({});
     }
 }
-
-// ---------------------------------------------------------------------------------------- time and wake-ups
-
-milliseconds Listener::next_deadline() const {
-    if (look_again_ || due_now_ || !unsent_.empty()) return milliseconds(0);
-    auto deadline = std::min(due_at_, full_scan_at_);
-    if (!graces_.empty()) deadline = std::min(deadline, graces_.begin()->first);
-    return std::max(milliseconds(0), deadline);
-}
-
-void Listener::notice(const ports::Inbound& inbound) {
-    if (const auto* wake = std::get_if<ports::Wake>(&inbound)) {
-        if (wake->definitions || wake->full_scan) definitions_changed_ = true;
-        if (wake->full_scan) {
-            keys_.mark_all_waiting();
-            due_now_ = true;
-        }
-        for (const auto key : wake->keys) keys_.mark_waiting(key);
-    } else if (std::holds_alternative<ports::CreditAppeared>(inbound)) {
-        planner_.forget_sessions();
-    }
-}
-
-void Listener::fire_timers() {
-    const auto now = around_.clock.boot_time();
-    if (now >= full_scan_at_) {
-        // Whatever wake-up was lost costs at most this long.
-        full_scan_at_ = now + options_.full_scan_every;
-        keys_.mark_all_waiting();
-        planner_.forget_sessions();
-        due_now_ = true;
-    }
-    if (now >= due_at_) {
-        due_now_ = true;
-        due_at_ = milliseconds::max();
-    }
-    while (!graces_.empty() && graces_.begin()->first <= now) {
-        const auto ends = graces_.begin()->first;
-        const auto uuid = graces_.begin()->second;
-        graces_.erase(graces_.begin());
-        auto* batch = open_.find(uuid);
-        if (!batch || batch->grace_ends != ends) continue;
-        if (batch->reports_requested || batch->session.empty()) {
-            graces_over_.push_back(uuid);
-            continue;
-        }
-        // First the outbox is asked; only what it cannot supply is a discrepancy.
-        batch->reports_requested = true;
-        batch->grace_ends = now + options_.reconcile_grace;
-        remember_grace(*batch);
-        std::vector<std::int64_t> missing;
-        for (const auto& step : batch->steps) {
-            if (!step.expected.reported && !step.expected.handed_back)
-                missing.push_back(step.expected.step_id);
-        }
-        around_.publisher.request_reports(batch->session, uuid, std::move(missing));
-    }
-}
-
-void Listener::remember_grace(const OpenBatch& batch) {
-    if (batch.grace_ends) graces_.emplace(*batch.grace_ends, batch.batch_uuid);
-}
-
-// ---------------------------------------------------------------------------------------- turns
 
 const OpenBatch* Listener::find_batch(const std::string& batch_uuid) {
     if (const auto* open = open_.find(batch_uuid)) return open;
@@ -138,6 +71,7 @@ const OpenBatch* Listener::find_batch(const std::string& batch_uuid) {
 TurnDraft Listener::new_draft() {
     DraftContext context;
     context.find_batch = [this](const std::string& uuid) { return find_batch(uuid); };
+    context.batches_of = [this](const std::string& session) { return batches_of(session); };
     context.random = [this] { return std::uniform_real_distribution<double>(0.0, 1.0)(random_); };
     context.now = around_.clock.boot_time();
     context.reconcile_grace = options_.reconcile_grace;
@@ -161,14 +95,39 @@ void Listener::process(std::span<const ports::Inbound> messages) {
                 // acknowledged.
                 recover(error.what());
                 if (around_.stopping) return;
+                if (settle_doubt()) return;
+                continue;
+            }
+            if (own_work_included_ && has_own_work()) {
+                // Perhaps it was not the messages at all: both apart, the messages first.
+                if (messages.empty()) {
+                    if (error.fault() != ports::DatabaseFault::locked)
+                        log::error("time-outs and losses cannot be written", {{"cause", error.what()}});
+                    own_work_at_ = around_.clock.boot_time() + kOwnWorkPause;
+                } else {
+                    own_work_apart_ = true;
+                }
                 continue;
             }
             if (messages.size() > 1) {
                 // One of them cannot be stored: find it by halves, so that it does not take the others with
                 // it.
                 const auto half = messages.size() / 2;
+                const bool was_splitting = std::exchange(splitting_, true);
                 process(messages.first(half));
                 process(messages.subspan(half));
+                splitting_ = was_splitting;
+                return;
+            }
+            if (error.fault() == ports::DatabaseFault::locked) {
+                // Not acknowledged, so it comes again; a loss is found again by the next full scan.
+                for (const auto& message : messages) {
+                    keep_undelivered(message);
+                    keep_running(message);
+                }
+                counters_.messages_deferred += static_cast<std::int64_t>(messages.size());
+                log::warning("somebody holds a task locked: its messages wait to be sent again",
+                             {{"cause", error.what()}});
                 return;
             }
             if (messages.empty()) {
@@ -182,6 +141,28 @@ void Listener::process(std::span<const ports::Inbound> messages) {
     }
 }
 
+// Nobody says it a second time, and nothing else would ever end these steps.
+void Listener::keep_undelivered(const ports::Inbound& message) {
+    const auto* undelivered = std::get_if<ports::Undelivered>(&message);
+    const auto* batch = undelivered ? open_.find(undelivered->batch_uuid) : nullptr;
+    if (!batch || batch->session != undelivered->session) return;
+    for (const auto& step : batch->steps) {
+        if (!step.is_settled()) unsent_.push_back({batch->batch_uuid, step.expected.step_id, "undelivered"});
+    }
+    own_work_at_ = around_.clock.boot_time() + kOwnWorkPause;
+}
+
+// Told once only: without it the step would never time out. The database hears of the start no more.
+void Listener::keep_running(const ports::Inbound& message) {
+    const auto* running = std::get_if<ports::StepRunning>(&message);
+    auto* batch = running ? open_.find(running->batch_uuid) : nullptr;
+    auto* step = batch ? batch->find_step(running->step_id) : nullptr;
+    if (!step || step->started || step->attempt != running->attempt) return;
+    step->started = true;
+    step->started_at = around_.clock.boot_time() - milliseconds(running->age_ms);
+    watch_time(*batch);
+}
+
 bool Listener::attempt(std::span<const ports::Inbound> messages) {
     revived_.clear();
     if (definitions_changed_) {
@@ -191,15 +172,20 @@ bool Listener::attempt(std::span<const ports::Inbound> messages) {
     }
     auto draft = new_draft();
     for (const auto& message : messages) draft.receive(message);
-    for (const auto& step : unsent_) draft.hand_back(step.batch_uuid, step.step_id, step.reason);
-    for (const auto& uuid : graces_over_) draft.end_grace(uuid);
+    own_work_included_ = own_work_due();
+    if (own_work_included_) {
+        for (const auto& step : unsent_) draft.hand_back(step.batch_uuid, step.step_id, step.reason);
+        for (const auto& uuid : graces_over_) draft.end_grace(uuid);
+        for (const auto& [uuid, step_id] : timed_out_) draft.time_out(uuid, step_id);
+        for (const auto& session : gone_sessions_) draft.lose_session({session, "", "gone", 0, false});
+    }
     draft.close();
 
     auto& input = draft.input();
     input.batch_size = options_.batch_size;
     input.due = due_now_;
     if (due_now_) keys_.mark_all_waiting();
-    if (!input.hand_backs.empty()) {
+    if (!input.hand_backs.empty() || !input.orphans.empty()) {
         for (const auto& [uuid, batch] : draft.touched()) keys_.mark_waiting(batch.handler_key);
     }
     const auto offers = around_.credit.reserve();
@@ -208,23 +194,63 @@ bool Listener::attempt(std::span<const ports::Inbound> messages) {
         const bool looks_at_waiting =
             !around_.stopping && planner_.plan(offers, around_.credit, keys_, input);
         if (input.writes_anything() || looks_at_waiting) {
+            doubt_ = Doubt{turn_ + 1, draft.acks(), !draft.rejected().empty()};
+            if (!input.messages.empty()) util::crash_point("before_apply_commit");
+            if (!input.slots.empty()) util::crash_point("before_claim_commit");
             const auto result = run_turn(input);
+            if (!input.messages.empty()) util::crash_point("after_apply_commit");
+            if (!result.claims.empty()) util::crash_point("after_claim_commit");
             commit(draft, result, offers);
         } else {
             around_.credit.settle(offers, {});
             update_memory(draft);
         }
-    } catch (const ports::DatabaseError&) {
+    } catch (const ports::DatabaseError& error) {
         around_.credit.settle(offers, {});
+        // What is committed is not undone by repeating it: whatever failed after that, memory is behind now.
+        if (doubt_ && turn_ >= doubt_->turn)
+            throw ports::DatabaseError(ports::DatabaseFault::connection, error.what());
         throw;
     }
     if (!draft.rejected().empty()) {
         store_->record_rejected(draft.rejected());
         counters_.messages_rejected += static_cast<std::int64_t>(draft.rejected().size());
     }
+    doubt_.reset();
+    for (const auto& refused : draft.refused_starts()) {
+        ++counters_.starts_denied;
+        around_.publisher.answer_start(refused);
+    }
+    for (const auto& held : draft.unstarted()) {
+        around_.publisher.cancel_steps(held.session, held.batch_uuid, held.steps, held.reason, false);
+        around_.publisher.suspect_session(held.session);
+    }
     // Acknowledged only now: everything these messages said is in the database.
+    if (!input.messages.empty()) util::crash_point("before_ack");
     around_.publisher.acknowledge(draft.acks());
+    if (std::exchange(commands_wait_, false)) carry_out_commands();
     return true;
+}
+
+// The connection broke while a turn was under way. The lane's counter says whether it was committed: if so,
+// its messages are acknowledged and its batches have been read back and sent; if not, it runs again.
+bool Listener::settle_doubt() {
+    const auto doubt = std::exchange(doubt_, std::nullopt);
+    if (!doubt || turn_ < doubt->turn || doubt->refuses) return false;
+    ++counters_.commits_in_doubt;
+    log::info("the turn in doubt had been committed", {{"turn", doubt->turn}});
+    around_.publisher.acknowledge(doubt->acks);
+    return true;
+}
+
+void Listener::carry_out_commands() {
+    for (auto& cancelled : store_->load_cancelled_deliveries()) {
+        around_.publisher.cancel_steps(cancelled.session, cancelled.batch_uuid,
+                                       {{cancelled.step_id, cancelled.attempt}}, "cancelled", false);
+    }
+    for (auto& drain : store_->load_drain_requests()) {
+        around_.publisher.drain_session(drain.session, drain.deadline_ms);
+    }
 }
 
 ports::TurnResult Listener::run_turn(const ports::TurnInput& input) {
@@ -241,122 +267,6 @@ ports::TurnResult Listener::run_turn(const ports::TurnInput& input) {
             log::info("turn repeated", {{"cause", error.what()}});
         }
     }
-}
-
-void Listener::commit(TurnDraft& draft, const ports::TurnResult& result,
-                      const std::vector<core::CreditOffer>& offers) {
-    const auto& input = draft.input();
-    if (input.due) {
-        due_now_ = false;
-        const auto due_in = store_->next_due_in_ms();
-        const auto wait = due_in && *due_in == 0 ? kDueAgain : milliseconds(due_in.value_or(0));
-        due_at_ = due_in ? around_.clock.boot_time() + wait : milliseconds::max();
-    }
-    for (const auto& report : result.reports) {
-        if (report.disposition == "applied") ++counters_.reports_applied;
-        const auto& message = input.messages[report.index];
-        if (report.new_state == "waiting_for_retry") {
-            // Rounded up, so that the step is due when we look.
-            const auto wait =
-                milliseconds(static_cast<std::int64_t>(message.backoff_seconds.value_or(0) * 1000) + 1);
-            due_at_ = std::min(due_at_, around_.clock.boot_time() + wait);
-        }
-    }
-    update_memory(draft);
-    update_waiting(input, result, offers);
-    publish_claims(input, result, offers);
-    note_ended_tasks(result);
-}
-
-void Listener::update_memory(TurnDraft& draft) {
-    unsent_.clear();
-    graces_over_.clear();
-    std::vector<std::string> ended;
-    for (auto& [uuid, batch] : draft.touched()) {
-        if (core::is_terminal(batch.state)) ended.push_back(uuid);
-        if (batch.is_over()) {
-            open_.erase(uuid);
-        } else {
-            remember_grace(batch);
-            open_.put(std::move(batch));
-        }
-    }
-    if (!ended.empty()) around_.publisher.forget(std::move(ended));
-    counters_.open_batches = static_cast<std::int64_t>(open_.size());
-}
-
-void Listener::update_waiting(const ports::TurnInput& input, const ports::TurnResult& result,
-                              const std::vector<core::CreditOffer>& offers) {
-    for (const auto& key : input.keys) {
-        if (key.scan) keys_.clear_waiting(key.handler_key);
-    }
-    for (const auto key : result.keys_waiting) keys_.mark_waiting(key);
-    // A turn fills a bounded number of slots: with credit and work left, go on at once.
-    look_again_ = !result.keys_waiting.empty() && result.claims.size() >= kSlotsPerTurnMax;
-    // The plain worker gets slots for one key per turn, and none when no key was waiting: what this turn made
-    // ready has to be looked at, since nothing else may come that would.
-    for (std::size_t i = 0; i < offers.size() && !result.keys_waiting.empty(); ++i) {
-        if (offers[i].batches_max == 0 || offers[i].free == 0) continue;
-        const bool used = std::any_of(
-            input.slots.begin(), input.slots.end(),
-            [&](const ports::ClaimSlot& slot) { return static_cast<std::size_t>(slot.session) == i; });
-        look_again_ = look_again_ || !used;
-    }
-    // The one key that the plain worker's slots went to had nothing for it: the next key may have.
-    for (const auto& slot : input.slots) {
-        const auto index = static_cast<std::size_t>(slot.session);
-        if (offers[index].batches_max != 1) continue;
-        const auto profile = std::find_if(input.keys.begin(), input.keys.end(),
-                                          [&](const auto& key) { return key.profile == slot.profile; });
-        const bool claimed =
-            std::any_of(result.claims.begin(), result.claims.end(),
-                        [&](const ports::ClaimedStep& claim) { return claim.session == slot.session; });
-        // A key that still waits is one whose steps somebody holds locked: asking at once would only spin.
-        if (!claimed && profile->scan && !keys_.may_wait(profile->handler_key)) look_again_ = true;
-        break;
-    }
-}
-
-void Listener::publish_claims(const ports::TurnInput& input, const ports::TurnResult& result,
-                              const std::vector<core::CreditOffer>& offers) {
-    if (result.claims.empty()) {
-        around_.credit.settle(offers, {});
-        return;
-    }
-    const bool unknown_key = std::any_of(result.claims.begin(), result.claims.end(),
-                                         [&](const auto& claim) { return !keys_.knows(claim.handler_key); });
-    if (unknown_key) keys_.replace(store_->load_handler_keys());
-    auto built = requests_->build(*store_, result.claims, input.sessions, keys_);
-    std::vector<core::TakenBatch> taken;
-    taken.reserve(built.outbound.size());
-    for (const auto& batch : built.outbound) {
-        core::TakenBatch take;
-        take.batch_uuid = batch.batch_uuid;
-        take.session = batch.session;
-        take.step_ids.reserve(batch.steps.size());
-        for (const auto& step : batch.steps) take.step_ids.push_back(step.step_id);
-        taken.push_back(std::move(take));
-    }
-    for (auto& open : built.open) {
-        for (auto& take : taken) {
-            if (take.batch_uuid == open.batch_uuid)
-                take.handler_class = keys_.get(open.handler_key).handler_class;
-        }
-        open_.put(std::move(open));
-    }
-    unsent_ = std::move(built.unsent);
-    counters_.steps_claimed += static_cast<std::int64_t>(result.claims.size());
-    counters_.open_batches = static_cast<std::int64_t>(open_.size());
-    around_.credit.settle(offers, std::move(taken));
-    around_.publisher.publish(std::move(built.outbound));
-}
-
-void Listener::note_ended_tasks(const ports::TurnResult& result) {
-    std::vector<std::int64_t> ended;
-    for (const auto& task : result.tasks) {
-        if (is_ended(task.state)) ended.push_back(task.task_id);
-    }
-    if (!ended.empty()) around_.tasks_ended(std::move(ended));
 }
 
 bool Listener::reject_poison(const ports::Inbound& message, const std::string& why) {

@@ -33,13 +33,19 @@
 
 namespace tasker::engine {
 
+/// Time-outs of steps that have ended are dropped when more than this are kept.
+inline constexpr std::size_t kTimeOutsKept = 10'000;
+
 struct ListenerOptions {
     std::string orchestrator_id;
     std::int64_t epoch = 0;
     int batch_size = 10;
-    std::int64_t result_bytes_max = 1024 * 1024;  // of one output
-    std::int64_t batch_bytes_max = 16 * 1024 * 1024;
+    std::int64_t result_bytes_max = std::int64_t{1024} * 1024;  // of one output
+    std::int64_t batch_bytes_max = std::int64_t{16} * 1024 * 1024;
     std::chrono::milliseconds reconcile_grace{5000};
+    std::chrono::milliseconds timeout_grace{5000};  // beyond a step's own time-out
+    std::chrono::milliseconds suspect_after{3000};  // a pause of our own longer than this moves time-outs
+    std::chrono::milliseconds lease{8000};          // what a worker gets to report after such a pause
     std::chrono::milliseconds full_scan_every{5000};
     std::chrono::milliseconds reconnect_max{5000};
 };
@@ -53,6 +59,13 @@ struct ListenerCounters {
     std::atomic<std::int64_t> messages_rejected{0};
     std::atomic<std::int64_t> turns_repeated{0};
     std::atomic<std::int64_t> reconnects{0};
+    std::atomic<std::int64_t> commits_in_doubt{0};  // of them committed after all
+    std::atomic<std::int64_t> orphans{0};
+    std::atomic<std::int64_t> hand_backs{0};
+    std::atomic<std::int64_t> starts_granted{0};
+    std::atomic<std::int64_t> starts_denied{0};
+    std::atomic<std::int64_t> discrepancies{0};
+    std::atomic<std::int64_t> messages_deferred{0};  // their task was locked; their senders send them again
     std::atomic<std::int64_t> open_batches{0};
     std::atomic<bool> database_reachable{true};  // the service connected before it made us
 };
@@ -90,6 +103,26 @@ class Listener {
     void recover(const std::string& cause);
     void adopt_open_batches(const std::vector<ports::StoredBatch>& stored);
     void remember_grace(const OpenBatch& batch);
+    void watch_time(OpenBatch& batch);
+    void resume_time_outs(OpenBatch& batch, const ports::StoredBatch& stored);
+    void watch_plain_time(OpenBatch& batch);
+    void forget_time_outs();
+    void fire_graces(std::chrono::milliseconds now);
+    void fire_time_outs(std::chrono::milliseconds now);
+    void look_for_gone_sessions();
+    void keep_undelivered(const ports::Inbound& message);
+    void keep_running(const ports::Inbound& message);
+    void carry_out_commands();
+    void tell_workers(const TurnDraft& draft, const ports::TurnResult& result);
+    void note_orphans(const TurnDraft& draft, const ports::TurnResult& result);
+    std::vector<std::string> batches_of(const std::string& session) const;
+    bool settle_doubt();
+    bool own_work_due() const {
+        return !splitting_ && !own_work_apart_ && around_.clock.boot_time() >= own_work_at_;
+    }
+    bool has_own_work() const {
+        return !unsent_.empty() || !graces_over_.empty() || !timed_out_.empty() || !gone_sessions_.empty();
+    }
 
     std::chrono::milliseconds next_deadline() const;
     void notice(const ports::Inbound& inbound);
@@ -119,11 +152,30 @@ class Listener {
     BatchBook open_;
     BatchBook revived_;  // long over, brought back by a late message; dropped after its turn
     std::multimap<std::chrono::milliseconds, std::string> graces_;
+    std::multimap<std::chrono::milliseconds, std::pair<std::string, std::int64_t>> time_outs_;
+    std::size_t time_outs_compact_at_ = kTimeOutsKept;
+    std::vector<std::pair<std::string, std::int64_t>> timed_out_;
+    std::vector<std::string> gone_sessions_;
+    /// A turn that was sent and whose commit nobody has confirmed: what it would have acknowledged.
+    struct Doubt {
+        std::int64_t turn = 0;
+        std::vector<ports::AckList> acks;
+        bool refuses = false;  // something of it still has to be recorded
+    };
+    std::optional<Doubt> doubt_;
+    bool commands_wait_ = false;  // cancellations, drains
+    // What this listener wants by itself (time-outs, losses) is left alone until then: its rows were locked.
+    std::chrono::milliseconds own_work_at_{0};
+    bool own_work_included_ = true;  // in the turn that is being made
+    bool own_work_apart_ = false;    // it waits until the messages at hand are done
+    // Messages are worked off by halves: what the later ones report must not be timed out by the first.
+    bool splitting_ = false;
     std::vector<UnsentStep> unsent_;
     std::vector<std::string> graces_over_;
     std::int64_t turn_ = 0;
     std::chrono::milliseconds due_at_ = std::chrono::milliseconds::max();
     std::chrono::milliseconds full_scan_at_{0};
+    std::chrono::milliseconds locked_until_ = std::chrono::milliseconds::max();
     std::optional<std::chrono::milliseconds> recovered_at_;
     bool definitions_changed_ = false;
     bool due_now_ = false;

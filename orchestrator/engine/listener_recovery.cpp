@@ -17,6 +17,9 @@ using std::chrono::milliseconds;
 constexpr milliseconds kReconnectFirst{50};
 // A connection lost again within this time was not really back.
 constexpr milliseconds kRecoverySettles{1000};
+// Why it cannot come back is said soon (it need not be the server), and then from time to time.
+constexpr milliseconds kFirstWord{1000};
+constexpr milliseconds kNextWord{10000};
 
 }  // namespace
 
@@ -40,6 +43,8 @@ void Listener::adopt_open_batches(const std::vector<ports::StoredBatch>& stored)
     revived_.clear();
     graces_.clear();
     graces_over_.clear();
+    time_outs_.clear();
+    timed_out_.clear();
     unsent_.clear();
     std::vector<ports::AdoptedBatch> adopted;
     for (const auto& row : stored) {
@@ -58,6 +63,7 @@ void Listener::adopt_open_batches(const std::vector<ports::StoredBatch>& stored)
             batch.grace_ends = around_.clock.boot_time() + options_.reconcile_grace;
         }
         remember_grace(batch);
+        resume_time_outs(batch, row);
         open_.put(std::move(batch));
     }
     if (!stored.empty()) {
@@ -65,6 +71,20 @@ void Listener::adopt_open_batches(const std::vector<ports::StoredBatch>& stored)
     }
     around_.publisher.adopt(std::move(adopted));
     counters_.open_batches = static_cast<std::int64_t>(open_.size());
+}
+
+// The worker may have reported meanwhile, to nobody: it gets a lease to do so again.
+void Listener::resume_time_outs(OpenBatch& batch, const ports::StoredBatch& stored) {
+    const auto now = around_.clock.boot_time();
+    for (std::size_t i = 0; i < batch.steps.size(); ++i) {
+        auto& step = batch.steps[i];
+        if (!step.started) continue;
+        const auto allowed = milliseconds(step.timeout_ms) + options_.timeout_grace;
+        step.started_at =
+            std::max(now - milliseconds(stored.steps[i].started_ms_ago), now + options_.lease - allowed);
+    }
+    watch_plain_time(batch);
+    watch_time(batch);
 }
 
 void Listener::recover(const std::string& cause) {
@@ -77,7 +97,7 @@ void Listener::recover(const std::string& cause) {
     auto pause = kReconnectFirst;
     // A database that answers and fails again at once (a full disk, say) must not be asked at full speed.
     if (recovered_at_ && since - *recovered_at_ < kRecoverySettles) around_.mailbox.wait_closed(pause * 10);
-    auto next_word = since + milliseconds(10000);
+    auto next_word = since + kFirstWord;
     while (!around_.stopping) {
         try {
             store_ = around_.open_store(turn_);
@@ -93,7 +113,7 @@ void Listener::recover(const std::string& cause) {
                 log::error(
                     "database still not reachable",
                     {{"cause", error.what()}, {"away_ms", (around_.clock.boot_time() - since).count()}});
-                next_word += milliseconds(10000);
+                next_word = around_.clock.boot_time() + kNextWord;
             }
         }
         // Nothing signals that a server is back: this is the one place that has to try again by the clock.

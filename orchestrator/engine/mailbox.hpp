@@ -20,9 +20,11 @@
 
 namespace tasker::engine {
 
-/// True for what `result_queue_hwm` bounds: messages that take memory by their content.
+/// True for what `result_queue_hwm` bounds: messages that take memory by their content, and those that
+/// workers repeat as long as they are not answered.
 inline bool is_bounded(const ports::Inbound& item) {
-    return std::holds_alternative<ports::Report>(item) || std::holds_alternative<ports::Malformed>(item);
+    return std::holds_alternative<ports::Report>(item) || std::holds_alternative<ports::Malformed>(item) ||
+           std::holds_alternative<ports::StartRequested>(item);
 }
 
 /// Longest single wait of the mailbox's condition variable.

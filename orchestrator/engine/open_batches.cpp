@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "orchestrator/engine/report_words.hpp"
+#include "protocol/cpp/convert.hpp"
 #include "protocol/cpp/decode.hpp"
 
 namespace tasker::engine {
@@ -26,6 +27,30 @@ bool OpenBatch::misses_anything() const {
     return !completion || std::any_of(steps.begin(), steps.end(), [](const OpenStep& step) {
         return !step.expected.reported && !step.expected.handed_back;
     });
+}
+
+std::size_t report_hash(std::string_view status, std::string_view output_json, std::string_view error_json) {
+    const std::hash<std::string_view> hash;
+    const std::size_t mixed = hash(status) ^ (hash(output_json) * 31) ^ (hash(error_json) * 131);
+    return mixed == 0 ? 1 : mixed;
+}
+
+std::size_t report_hash(const std::string& raw, std::int64_t step_id) {
+    if (raw.empty()) return 0;
+    protocol::Decoder decoder;
+    auto message = decoder.decode_worker_message(raw);
+    if (!message) return 0;
+    std::vector<protocol::PartialResult> partials;
+    if (const auto* old_form = std::get_if<protocol::StepBatchResponse>(&*message)) {
+        partials = protocol::expand(*old_form, "", "").partials;
+    } else if (auto* partial = std::get_if<protocol::PartialResult>(&*message)) {
+        partials.push_back(std::move(*partial));
+    }
+    for (const auto& partial : partials) {
+        if (partial.step_id == step_id && protocol::is_final(partial.status))
+            return report_hash(protocol::to_text(partial.status), partial.output_json, partial.error_json);
+    }
+    return 0;
 }
 
 std::optional<core::Completion> completion_from_json(const std::string& raw) {
@@ -55,12 +80,17 @@ OpenBatch open_batch_from(const ports::StoredBatch& stored) {
         step.task_id = row.task_id;
         step.attempt = row.attempt;
         step.started = row.started;
+        step.timeout_ms = row.timeout_ms;
+        step.claim_first = row.claim_first;
+        step.granted = row.granted;
         step.expected.step_id = row.step_id;
-        step.expected.reported = report_status_from(row.final_status);
+        step.expected.reported = report_status_from(row.reported);
+        step.report_hash = report_hash(row.report_json, row.step_id);
         step.expected.handed_back = row.final_status == "handed_back";
         step.expected.orphaned = row.final_status == "orphaned";
         step.expected.conflicting_report = row.conflicting;
-        batch.steps.push_back(std::move(step));
+        batch.session_lost = batch.session_lost || step.expected.orphaned;
+        batch.steps.push_back(step);
     }
     return batch;
 }

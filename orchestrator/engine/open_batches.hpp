@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -22,9 +23,19 @@ struct OpenStep {
     core::RetryBackoff backoff;
     std::int64_t task_id = 0;
     std::int32_t attempt = 0;
+    std::int64_t timeout_ms = 0;
+    bool claim_first = false;
+    bool granted = false;
     bool started = false;
+    std::optional<std::chrono::milliseconds> started_at = {};  // boot time
+    bool timed = false;                                        // its time-out is being watched
     std::size_t report_hash = 0;  // of the first final report's status, output and error; 0: not known
     core::ExpectedStep expected;
+
+    /// Reported, handed back or orphaned: nothing of it is out any more.
+    bool is_settled() const {
+        return expected.reported.has_value() || expected.handed_back || expected.orphaned;
+    }
 };
 
 struct OpenBatch {
@@ -40,6 +51,8 @@ struct OpenBatch {
     /// Boot time at which what is missing stops being waited for; set once something is missing.
     std::optional<std::chrono::milliseconds> grace_ends;
     bool reports_requested = false;
+    std::optional<std::chrono::milliseconds> claimed_at = {};  // boot time, of one claimed in this life
+    bool session_lost = false;                                 // what is missing then is no surprise
     bool grace_spent = false;  // what is missing counts as a discrepancy from now on
     std::string detail = {};   // of the verdict as last written; "" when not known
 
@@ -59,6 +72,11 @@ OpenBatch open_batch_from(const ports::StoredBatch& stored);
 
 /// A completion as core sees it. Summaries that say in_progress carry no final status.
 std::optional<core::Completion> completion_from_json(const std::string& raw);
+
+/// Of what a report says, as sent, to tell a repetition from a second, different result. Never 0.
+std::size_t report_hash(std::string_view status, std::string_view output_json, std::string_view error_json);
+/// The same of a stored message; 0 when it holds no final report of this step.
+std::size_t report_hash(const std::string& raw, std::int64_t step_id);
 
 class BatchBook {
   public:

@@ -87,6 +87,8 @@ BuiltBatches RequestBuilder::build(ports::Store& store, const std::vector<ports:
             step.batch_step_id = claim.batch_step_id;
             step.task_id = claim.task_id;
             step.attempt = claim.attempt;
+            step.timeout_ms = claim.timeout_ms;
+            step.claim_first = claim.claim_first;
             step.expected.step_id = claim.step_id;
             if (step_facts) step.backoff = step_facts->backoff;
             open.steps.push_back(step);

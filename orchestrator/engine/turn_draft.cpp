@@ -31,7 +31,7 @@ std::string error_object(std::string_view code, std::string_view message) {
 void fail_for_good(ports::TurnMessage& record, std::string_view code, std::string_view message) {
     record.error_json = error_object(code, message);
     record.output_json.clear();
-    record.status = "error";
+    record.unusable = true;
     record.retryable = false;
 }
 
@@ -53,11 +53,15 @@ void make_storable(ports::TurnMessage& record, std::int64_t result_bytes_max) {
     }
 }
 
-std::size_t content_hash(const ports::TurnMessage& record) {
-    const std::hash<std::string> hash;
-    const std::size_t mixed =
-        hash(record.status) ^ (hash(record.output_json) * 31) ^ (hash(record.error_json) * 131);
-    return mixed == 0 ? 1 : mixed;
+// What is missing because its worker is gone needs nobody's attention: the steps were retried or
+// dead-lettered.
+bool is_expected_loss(const OpenBatch& batch, const core::Reconciliation& verdict) {
+    return batch.session_lost &&
+           std::all_of(verdict.differences.begin(), verdict.differences.end(), [](const auto& difference) {
+               return difference.kind == core::DiscrepancyKind::missing_partial ||
+                      difference.kind == core::DiscrepancyKind::missing_completion ||
+                      difference.kind == core::DiscrepancyKind::count_mismatch;
+           });
 }
 
 const std::string& reply_address(const std::optional<std::string>& sent_by,
@@ -129,6 +133,11 @@ void TurnDraft::receive(const ports::Inbound& inbound) {
                           },
                           [&](const ports::Undelivered& undelivered) { receive_undelivered(undelivered); },
                           [&](const ports::StepRunning& running) { receive_running(running); },
+                          [&](const ports::HeldTooLong& held) { receive_held(held); },
+                          [&](const ports::StartRequested& request) { receive_start(request); },
+                          [&](const ports::SessionLost& loss) { losses_.emplace_back(loss); },
+                          [&](const ports::NotAccepted& loss) { losses_.emplace_back(loss); },
+                          [&](const ports::StepsAbsent& loss) { losses_.emplace_back(loss); },
                           [](const auto&) {}},  // wake-ups carry no data for a turn
                inbound);
 }
@@ -136,7 +145,7 @@ void TurnDraft::receive(const ports::Inbound& inbound) {
 void TurnDraft::receive_report(const ports::Report& report) {
     std::visit(Overloaded{[&](const protocol::PartialResult& m) { receive_partial(m, report.raw); },
                           [&](const protocol::BatchCompletion& m) { receive_completion(m, report.raw); },
-                          [&](const protocol::BatchRejected& m) { receive_rejection(m); },
+                          [&](const protocol::BatchRejected& m) { receive_rejection(m, report.raw); },
                           [&](const protocol::StepBatchResponse& m) {
                               const auto expanded = protocol::expand(m, "", context_.received_at);
                               for (const auto& partial : expanded.partials)
@@ -203,6 +212,7 @@ void TurnDraft::receive_partial(const protocol::PartialResult& message, const st
         input_.messages.push_back(std::move(record));
         if (!step->started) input_.running.push_back({step->batch_step_id, message.execution_time_ms});
         step->started = true;
+        step->started_at = context_.now - std::chrono::milliseconds(message.execution_time_ms);
         return;
     }
     receive_final(*batch, *step, message, std::move(record));
@@ -216,9 +226,9 @@ void TurnDraft::receive_final(OpenBatch& batch, OpenStep& step, const protocol::
         record.retryable = message.error->retryable;
         record.handler_stopped = message.error->handler_stopped;
     }
-    make_storable(record, context_.result_bytes_max);
     const auto status = report_status_from(record.status);
-    const auto hash = content_hash(record);
+    const auto hash = report_hash(record.status, record.output_json, record.error_json);
+    make_storable(record, context_.result_bytes_max);
     if (step.expected.reported) {
         // Sent again because an ack was lost, or a second, different result for one attempt.
         const bool differs = step.report_hash != 0 && step.report_hash != hash;
@@ -228,7 +238,7 @@ void TurnDraft::receive_final(OpenBatch& batch, OpenStep& step, const protocol::
         return;
     }
     record.message_class = ports::MessageClass::final;
-    if (status == core::ReportStatus::failed) {
+    if (status == core::ReportStatus::failed && !record.unusable) {
         const auto requested = message.error ? message.error->retry_after_seconds : std::nullopt;
         record.backoff_seconds =
             core::backoff_seconds(step.backoff, step.attempt, requested, context_.random());
@@ -274,17 +284,18 @@ void TurnDraft::receive_completion(const protocol::BatchCompletion& message, con
 }
 
 void TurnDraft::hand_back_step(OpenStep& step, const std::string& reason) {
-    if (step.expected.reported || step.expected.handed_back) return;
+    if (step.is_settled()) return;
     step.expected.handed_back = true;
     input_.hand_backs.push_back(
         {step.batch_step_id, step.expected.step_id, step.task_id, step.attempt, reason});
 }
 
-void TurnDraft::receive_rejection(const protocol::BatchRejected& message) {
+void TurnDraft::receive_rejection(const protocol::BatchRejected& message, const std::string& raw) {
     auto* batch = touch(message.batch_id);
     if (!batch || batch->session != message.session) {
-        refuse(message.session, message.batch_id, message.sequence,
-               batch ? "wrong_session" : "unknown_batch");
+        const std::string_view code = batch ? "wrong_session" : "unknown_batch";
+        if (!batch) reject_unknown_batch(message.batch_id, message.session, "batch_rejected", raw);
+        refuse(message.session, message.batch_id, message.sequence, code);
         return;
     }
     for (const auto& rejected : message.steps) {
@@ -315,6 +326,7 @@ void TurnDraft::receive_running(const ports::StepRunning& running) {
     auto* step = batch ? batch->find_step(running.step_id) : nullptr;
     if (!step || step->started || step->attempt != running.attempt) return;
     step->started = true;
+    step->started_at = context_.now - std::chrono::milliseconds(running.age_ms);
     progress_of(*batch).life = true;
     input_.running.push_back({step->batch_step_id, running.age_ms});
 }
@@ -324,6 +336,7 @@ void TurnDraft::end_grace(const std::string& batch_uuid) {
 }
 
 void TurnDraft::close() {
+    apply_losses();
     for (auto& [uuid, batch] : touched_) close_batch(batch, progress_of(batch));
     // Batches in ascending order, as the lock order asks.
     std::sort(input_.batches.begin(), input_.batches.end(),
@@ -368,6 +381,9 @@ void TurnDraft::close_batch(OpenBatch& batch, const Progress& progress) {
              (!verdict.differences.empty() && detail != batch.detail))) {
             change.reconciliation = verdict.status;
             change.detail_json = detail;
+            if (verdict.status == core::ReconciliationStatus::discrepancy &&
+                !is_expected_loss(batch, verdict))
+                alerts_.push_back(batch.batch_uuid);
             batch.reconciliation = verdict.status;
             batch.detail = detail;
         }

@@ -16,6 +16,8 @@ class CreditPool {
     virtual std::vector<core::CreditOffer> reserve() = 0;
     virtual void settle(const std::vector<core::CreditOffer>& offers,
                         std::vector<core::TakenBatch> taken) = 0;
+    /// Lost, or of an earlier life and not returned in time: what it has out will not be reported.
+    virtual bool is_gone(std::string_view session) = 0;
     virtual bool serves(std::string_view session, std::string_view namespace_name,
                         std::string_view handler_class) = 0;
 };

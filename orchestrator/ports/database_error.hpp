@@ -9,9 +9,15 @@ namespace tasker::ports {
 
 enum class DatabaseFault {
     repeatable,  // deadlock, serialization failure: run the same transaction again
+    locked,      // somebody holds a row that is needed for longer than a turn may wait
     connection,  // the connection is gone; a commit may or may not have happened: reconnect and read back
     data         // the server refused what it was given: repeating will not help
 };
+
+/// Nothing is wrong with what was asked: the same may work in a moment.
+inline bool may_pass(DatabaseFault fault) {
+    return fault == DatabaseFault::connection || fault == DatabaseFault::locked;
+}
 
 class DatabaseError : public std::runtime_error {
   public:

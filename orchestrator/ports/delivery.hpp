@@ -53,6 +53,16 @@ struct AckList {
     std::vector<RejectedReport> rejected;
 };
 
+/// The committed answer to a start_request; granted when `refusal` is empty.
+struct StartAnswer {
+    std::string session;
+    std::string batch_uuid;
+    std::int64_t step_id = 0;
+    std::int32_t attempt = 0;
+    std::int64_t n = 0;
+    std::string refusal;
+};
+
 /// Listener → io. Every call is thread-safe, returns at once and is carried out in order.
 class Publisher {
   public:
@@ -66,8 +76,13 @@ class Publisher {
     /// Asks the session to send again what stands in its outbox for this batch (report_request).
     virtual void request_reports(std::string session, std::string batch_uuid,
                                  std::vector<std::int64_t> step_ids) = 0;
+    /// `ended`: their deliveries are over for the database; credit stays taken until the session lists them
+    /// no more. Otherwise their reports or rejections are still awaited.
     virtual void cancel_steps(std::string session, std::string batch_uuid, std::vector<DeliveredStep> steps,
-                              std::string reason) = 0;
+                              std::string reason, bool ended) = 0;
+    virtual void answer_start(StartAnswer answer) = 0;
+    /// The session holds steps and starts none: no new work until it answers a probe.
+    virtual void suspect_session(std::string session) = 0;
     virtual void drain_session(std::string session, std::int64_t deadline_ms) = 0;
     /// The batch has ended (all its rows are terminal): forget it, return whatever credit it still holds.
     virtual void forget(std::vector<std::string> batch_uuids) = 0;
@@ -120,15 +135,48 @@ struct Wake {
 };
 
 /// A session is gone (lease, disconnect or goodbye); its credit has been returned. `steps_in_flight` were not
-/// reported yet.
+/// reported yet. `drained`: it said that all it ever started was reported and acknowledged, so whatever else
+/// was sent to it is proven unstarted.
 struct SessionLost {
     std::string session;
     std::string worker_id;
     std::string reason;
     std::int64_t steps_in_flight = 0;
+    bool drained = false;
 };
 
-using Inbound =
-    std::variant<Report, Malformed, Accepted, Undelivered, StepRunning, CreditAppeared, Wake, SessionLost>;
+/// Sent and sent again, and never accepted.
+struct NotAccepted {
+    std::string session;
+    std::string batch_uuid;
+};
+
+/// Accepted and not reported, but the session's inventories do not list them any more.
+struct StepsAbsent {
+    std::string session;
+    std::string batch_uuid;
+    std::vector<std::int64_t> step_ids;
+};
+
+/// The session holds this step and does not start it although it has free slots. `again`: it was cancelled
+/// there before, without effect.
+struct HeldTooLong {
+    std::string session;
+    std::string batch_uuid;
+    std::int64_t step_id = 0;
+    bool again = false;
+};
+
+/// A worker asks whether it may start a claim_first step; asked again until answered.
+struct StartRequested {
+    std::string session;
+    std::string batch_uuid;
+    std::int64_t step_id = 0;
+    std::int32_t attempt = 0;
+    std::int64_t n = 0;
+};
+
+using Inbound = std::variant<Report, Malformed, Accepted, Undelivered, StepRunning, CreditAppeared, Wake,
+                             SessionLost, NotAccepted, StepsAbsent, HeldTooLong, StartRequested>;
 
 }  // namespace tasker::ports

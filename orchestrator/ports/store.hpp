@@ -37,6 +37,8 @@ struct TurnMessage {
     std::optional<bool> retryable;
     std::optional<bool> handler_stopped;
     std::optional<double> backoff_seconds;
+    // `status` is the worker's own word, but its output cannot be kept: the attempt ends in error_json.
+    bool unusable = false;
 };
 
 /// A step proven unstarted. Reason `request_too_large` ends it in error instead of handing it back.
@@ -46,6 +48,24 @@ struct HandBack {
     std::int64_t task_id = 0;
     std::int32_t attempt = 0;
     std::string reason;
+};
+
+/// A delivery whose worker is gone or whose time is up; `on_orphan` and the limit decide what becomes of the
+/// step.
+struct Orphan {
+    std::int64_t batch_step_id = 0;
+    std::int64_t step_id = 0;
+    std::int64_t task_id = 0;
+    std::int32_t attempt = 0;
+    std::string reason;
+};
+
+/// A claim_first delivery whose worker asks to start.
+struct StartClaim {
+    std::int64_t batch_step_id = 0;
+    std::int64_t step_id = 0;
+    std::int64_t task_id = 0;
+    std::int32_t attempt = 0;
 };
 
 struct RunningMark {
@@ -80,6 +100,8 @@ struct ClaimSlot {
 struct TurnInput {
     std::vector<TurnMessage> messages;
     std::vector<HandBack> hand_backs;
+    std::vector<Orphan> orphans;
+    std::vector<StartClaim> starts;
     std::vector<RunningMark> running;
     std::vector<BatchChange> batches;
     std::vector<ClaimKey> keys;
@@ -89,7 +111,8 @@ struct TurnInput {
     bool due = false;  // move retries and held tasks whose time has come into the ready index
 
     bool writes_anything() const {
-        return due || !messages.empty() || !hand_backs.empty() || !running.empty() || !batches.empty();
+        return due || !messages.empty() || !hand_backs.empty() || !orphans.empty() || !starts.empty() ||
+               !running.empty() || !batches.empty();
     }
 };
 
@@ -126,11 +149,27 @@ struct EndedTask {
     std::string state;
 };
 
+/// What became of orphans[index]; absent when its step had moved on before.
+struct JudgedOrphan {
+    std::size_t index = 0;
+    std::string new_state;
+    std::int32_t handler_key = 0;
+};
+
+/// The answer to starts[index]: granted when `refusal` is empty.
+struct JudgedStart {
+    std::size_t index = 0;
+    std::string refusal;
+};
+
 struct TurnResult {
     std::vector<JudgedReport> reports;
+    std::vector<JudgedOrphan> orphans;
+    std::vector<JudgedStart> starts;
     std::vector<ClaimedStep> claims;
     std::vector<EndedTask> tasks;            // every task whose state changed
     std::vector<std::int32_t> keys_waiting;  // ready steps may still wait for these handler keys
+    std::vector<std::int32_t> keys_locked;   // likewise, because somebody held their tasks
 };
 
 /// An open batch as the database knows it: for start, reconnection, and reports of batches long forgotten.
@@ -147,7 +186,11 @@ struct StoredBatchStep {
     bool claim_first = false;
     std::string final_status;  // completed, failed, error, handed_back, orphaned or ""
     bool started = false;
-    bool conflicting = false;  // the ledger has two different final statuses
+    std::int64_t started_ms_ago = 0;
+    bool granted = false;
+    bool conflicting = false;  // the ledger has two different final reports
+    std::string reported;      // the status of the first report, "" when there is none
+    std::string report_json;   // its text as it came
     std::string claimed_at;
     std::string context_json;           // only for steps that are still expected
     std::string previous_results_json;  // likewise
@@ -191,6 +234,20 @@ struct RejectedMessage {
     std::string raw;
 };
 
+/// A step that was cancelled while it was out: its worker has to be told.
+struct CancelledDelivery {
+    std::string session;
+    std::string batch_uuid;
+    std::int64_t step_id = 0;
+    std::int32_t attempt = 0;
+};
+
+/// An operator wants this session to drain.
+struct DrainRequest {
+    std::string session;
+    std::int64_t deadline_ms = 0;
+};
+
 /// Thrown by a Store whose lane has a newer epoch: another orchestrator has taken over; stop at once.
 struct EpochLost {};
 
@@ -206,6 +263,9 @@ class Store {
     virtual TemplateFacts load_template(std::int32_t named_task_id, std::int32_t revision) = 0;
     /// Milliseconds until the next retry or held task is due; nothing when none waits.
     virtual std::optional<std::int64_t> next_due_in_ms() = 0;
+    /// Of open batches with a session; empty unless an operator cancelled something.
+    virtual std::vector<CancelledDelivery> load_cancelled_deliveries() = 0;
+    virtual std::vector<DrainRequest> load_drain_requests() = 0;
     virtual void record_rejected(const std::vector<RejectedMessage>& messages) = 0;
     virtual std::string installation_uuid() = 0;
 };

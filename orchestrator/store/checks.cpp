@@ -36,8 +36,8 @@ CheckResult run_check(Transaction& transaction, const Check& check, const CheckS
 
 std::vector<Check> all_checks() {
     std::vector<Check> checks;
-    for (const auto group :
-         {reference_checks(), task_checks(), step_checks(), delivery_checks(), batch_checks()}) {
+    for (const auto group : {reference_checks(), task_checks(), step_checks(), delivery_checks(),
+                             batch_checks(), dead_letter_checks()}) {
         checks.insert(checks.end(), group.begin(), group.end());
     }
     return checks;
@@ -46,6 +46,9 @@ std::vector<Check> all_checks() {
 std::vector<CheckResult> run_checks(Transaction& transaction, const CheckSettings& settings) {
     // Compiling these queries takes longer than running them on all but huge databases.
     transaction.execute("SET LOCAL jit = off");
+    // On tables never analysed the planner believes them small, and loops over all of one for each row of
+    // another.
+    transaction.execute("SET LOCAL enable_nestloop = off");
     std::vector<CheckResult> results;
     for (const auto& check : all_checks()) results.push_back(run_check(transaction, check, settings));
     return results;

@@ -30,6 +30,7 @@ std::span<const Check> task_checks();
 std::span<const Check> step_checks();
 std::span<const Check> delivery_checks();
 std::span<const Check> batch_checks();
+std::span<const Check> dead_letter_checks();
 std::vector<Check> all_checks();
 
 struct Violation {

@@ -79,7 +79,7 @@ constexpr Check kChecks[] = {
                            count(*) FILTER (WHERE NOT x.counted AND x.reported_at IS NOT NULL) AS late,
                            count(*) FILTER (WHERE x.final_status IS NULL) AS awaited
                     FROM (SELECT bs.batch_id, bs.final_status, bs.reported_at,
-                                 bs.reported_at IS NOT NULL
+                                 bs.reported_at IS NOT NULL AND bs.final_status NOT IN ('handed_back', 'orphaned')
                                  AND (e.ended_at IS NULL OR bs.reported_at <= e.ended_at) AS counted
                           FROM tasker_step_execution_batch_steps bs
                           LEFT JOIN (SELECT batch_id, max(created_at) AS ended_at

@@ -32,8 +32,9 @@ constexpr Check kChecks[] = {
                       s.name, coalesce(r.applied, 0), coalesce(r.completed, 0), coalesce(h.moved, 0),
                       coalesce(h.completed, 0))
         FROM tasker_workflow_steps s
-        LEFT JOIN (SELECT bs.workflow_step_id, count(*) AS applied, count(*) FILTER (WHERE l.status = 'completed')
-                          AS completed
+        LEFT JOIN (SELECT bs.workflow_step_id, count(*) AS applied,
+                          -- A result that could not be kept ended its step in error.
+                          count(*) FILTER (WHERE l.status = 'completed' AND l.processing_errors IS NULL) AS completed
                    FROM tasker_step_execution_batch_received_results l
                    JOIN tasker_step_execution_batch_steps bs ON bs.id = l.batch_step_id
                    WHERE l.disposition = 'applied' GROUP BY bs.workflow_step_id) r
@@ -78,8 +79,10 @@ constexpr Check kChecks[] = {
                    FROM tasker_step_execution_batch_received_results
                    WHERE message_type = 'partial_result' AND batch_step_id IS NOT NULL GROUP BY batch_step_id) r
             ON r.batch_step_id = bs.id
-        WHERE (bs.reported_at IS NOT NULL AND (bs.final_status IS NULL
-                                               OR NOT coalesce(bs.final_status = ANY (r.statuses), false)))
+        WHERE (bs.reported_at IS NOT NULL AND (bs.final_status IS NULL OR r.statuses IS NULL
+                                               -- What ended otherwise before keeps that word.
+                                               OR (bs.final_status NOT IN ('handed_back', 'orphaned')
+                                                   AND NOT bs.final_status = ANY (r.statuses))))
            OR (bs.reported_at IS NULL AND coalesce(r.counted, 0) > 0))"},
     {"step_in_flight", "I10", "a step in progress is out in exactly one open batch", R"(
         SELECT 'step', s.workflow_step_id, s.task_id,

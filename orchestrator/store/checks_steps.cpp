@@ -100,13 +100,6 @@ constexpr Check kChecks[] = {
         LEFT JOIN tasker_workflow_step_edges e ON e.to_step_id = s.workflow_step_id
         LEFT JOIN tasker_workflow_steps p ON p.workflow_step_id = e.from_step_id AND p.state = 'cancelled'
         WHERE s.state <> 'cancelled' AND (h.workflow_step_id IS NOT NULL OR p.workflow_step_id IS NOT NULL))"},
-    {"dead_letters", "I9", "an open dead letter stands for a step whose last attempt ended in error", R"(
-        SELECT 'dead letter', d.dead_letter_id, d.task_id,
-               format('is open for attempt %s of step %s (%s), which is %s at attempt %s', d.attempt,
-                      d.workflow_step_id, d.reason, s.state, s.attempts)
-        FROM tasker_dead_letters d JOIN tasker_workflow_steps s ON s.workflow_step_id = d.workflow_step_id
-        WHERE (d.resolved_at IS NULL AND (s.state <> 'error' OR s.attempts <> d.attempt))
-           OR d.attempt > s.attempts)"},
     {"ready_key", "I10", "a step is marked ready exactly while it may be claimed and waits", R"(
         SELECT 'step', s.workflow_step_id, s.task_id,
                format('%s is %s in a task that is %s, ready_key %s, next_attempt_at %s: %s', s.name, s.state, t.state,

@@ -82,8 +82,9 @@ constexpr Check kChecks[] = {
                       CASE WHEN s.ready_key IS NOT NULL THEN ' and ready' ELSE '' END)
         FROM tasker_workflow_steps s JOIN tasker_tasks t ON t.task_id = s.task_id
         WHERE t.state = 'cancelled'
-          AND (s.state IN ('in_progress', 'waiting_for_retry') OR s.ready_key IS NOT NULL))"},
-    {"terminal_task", "I10", "a task that has ended has nothing in flight", R"(
+          AND (s.state IN ('pending', 'in_progress', 'waiting_for_retry') OR s.ready_key IS NOT NULL))"},
+    // A step cancelled while a worker ran it stays out until that worker has been told.
+    {"terminal_task", "I10", "a task that has ended has nothing in flight but cancelled steps", R"(
         SELECT 'task', t.task_id, t.task_id,
                format('is %s, but step %s (%s) is still out in batch %s', t.state, s.workflow_step_id, s.state, b.batch_id)
         FROM tasker_step_execution_batches b
@@ -91,6 +92,7 @@ constexpr Check kChecks[] = {
         JOIN tasker_workflow_steps s ON s.workflow_step_id = bs.workflow_step_id
         JOIN tasker_tasks t ON t.task_id = s.task_id
         WHERE b.state IN ('created', 'published', 'executing') AND bs.final_status IS NULL AND bs.reported_at IS NULL
+          AND s.state <> 'cancelled'
           AND (t.state IN ('complete', 'error')
                OR (t.state IN ('cancelled', 'resolved_manually') AND s.state = 'in_progress')))"},
 };

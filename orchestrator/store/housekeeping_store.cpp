@@ -2,11 +2,11 @@
 
 #include <poll.h>
 
-#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "orchestrator/store/array_text.hpp"
 #include "orchestrator/store/port_errors.hpp"
+#include "orchestrator/store/wake_payload.hpp"
 
 namespace tasker::store {
 namespace {
@@ -22,31 +22,6 @@ Connection open(const std::string& url, const char* name) {
 }
 
 }  // namespace
-
-ports::Wake parse_wake(const std::string& payload) {
-    ports::Wake wake;
-    if (payload == "templates") {
-        wake.definitions = true;
-        return wake;
-    }
-    if (!payload.starts_with("keys:")) {
-        wake.full_scan = true;
-        return wake;
-    }
-    const char* at = payload.data() + 5;
-    const char* end = payload.data() + payload.size();
-    while (at < end) {
-        std::int32_t key = 0;
-        const auto [next, error] = std::from_chars(at, end, key);
-        if (error != std::errc()) {
-            wake.full_scan = true;
-            break;
-        }
-        wake.keys.push_back(key);
-        at = next < end ? next + 1 : end;
-    }
-    return wake;
-}
 
 WakeConnection::WakeConnection(const std::string& database_url)
     : connection_(open(database_url, "tasker-orchestrator wake")) {
@@ -68,7 +43,10 @@ std::vector<ports::Wake> WakeConnection::wait(int stop_fd, int timeout_ms) {
 }
 
 HousekeepingStore::HousekeepingStore(const std::string& database_url, std::int64_t epoch, std::int16_t lane)
-    : epoch_(epoch), lane_(lane), connection_(open(database_url, "tasker-orchestrator caretaker")) {}
+    : epoch_(epoch), lane_(lane), connection_(open(database_url, "tasker-orchestrator caretaker")) {
+    // A beat is no fact worth a wait for the disk, and it holds the lane's row while it waits.
+    with_port_errors([&] { connection_.execute("SET synchronous_commit = off"); });
+}
 
 void HousekeepingStore::beat() {
     with_port_errors([&] {
@@ -91,7 +69,7 @@ void HousekeepingStore::set_state(const std::string& state, const std::string& e
 }
 
 void HousekeepingStore::write_workers(const std::vector<core::SessionView>& sessions) {
-    ArrayText columns[11];
+    ArrayText columns[13];
     for (const auto& view : sessions) {
         columns[0].add_text(view.spec.session);
         columns[1].add_text(view.spec.worker_id);
@@ -104,33 +82,41 @@ void HousekeepingStore::write_workers(const std::vector<core::SessionView>& sess
         columns[8].add_text(core::to_text(view.state));
         columns[9].add_text(view.spec.host + "\n" + std::to_string(view.spec.pid));
         columns[10].add(view.heartbeat_age.count());
+        columns[11].add(view.limit);
+        columns[12].add(view.free);
     }
     with_port_errors([&] {
         connection_.query(
             "INSERT INTO tasker_workers AS w (session, worker_id, language, sdk_version, handlers, "
             "namespaces, capacity,"
-            " in_flight, state, host, pid, epoch, last_heartbeat_at)"
-            " SELECT x.session, x.worker, x.language, x.sdk, x.handlers::jsonb, x.namespaces::jsonb, "
+            " in_flight, state, host, pid, epoch, last_heartbeat_at, credit_limit, free_credit)"
+            " SELECT x.session, left(x.worker, 255), left(x.language, 32), left(x.sdk, 64), "
+            "x.handlers::jsonb,"
+            " x.namespaces::jsonb, "
             "x.capacity,"
-            " x.in_flight, x.state, split_part(x.host, E'\\n', 1), nullif(split_part(x.host, E'\\n', 2), "
+            " x.in_flight, x.state, left(split_part(x.host, E'\\n', 1), 255), nullif(split_part(x.host, "
+            "E'\\n', 2), "
             "'')::int,"
-            " $12, clock_timestamp() - make_interval(secs => x.age / 1000.0)"
+            " $14, clock_timestamp() - make_interval(secs => x.age / 1000.0), x.credit_limit, x.free_credit"
             " FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int[], "
             "$8::int[],"
-            " $9::text[], $10::text[], $11::bigint[])"
+            " $9::text[], $10::text[], $11::bigint[], $12::int[], $13::int[])"
             " AS x(session, worker, language, sdk, handlers, namespaces, capacity, in_flight, state, host, "
-            "age)"
+            "age, credit_limit, free_credit)"
+            " ORDER BY x.session"
             " ON CONFLICT (session) DO UPDATE SET worker_id = EXCLUDED.worker_id, handlers = "
             "EXCLUDED.handlers,"
             " namespaces = EXCLUDED.namespaces, capacity = EXCLUDED.capacity, in_flight = EXCLUDED.in_flight,"
             " state = EXCLUDED.state, host = EXCLUDED.host, pid = EXCLUDED.pid, epoch = EXCLUDED.epoch,"
-            " last_heartbeat_at = EXCLUDED.last_heartbeat_at",
+            " last_heartbeat_at = EXCLUDED.last_heartbeat_at, credit_limit = EXCLUDED.credit_limit,"
+            " free_credit = EXCLUDED.free_credit",
             columns[0].take(), columns[1].take(), columns[2].take(), columns[3].take(), columns[4].take(),
             columns[5].take(), columns[6].take(), columns[7].take(), columns[8].take(), columns[9].take(),
-            columns[10].take(), epoch_);
+            columns[10].take(), columns[11].take(), columns[12].take(), epoch_);
         // Sessions of an earlier epoch that have not come back, and those the registry has forgotten.
         connection_.query(
-            "UPDATE tasker_workers SET state = 'gone', in_flight = 0 WHERE state <> 'gone' AND NOT"
+            "UPDATE tasker_workers SET state = 'gone', in_flight = 0, free_credit = 0 WHERE state <> 'gone' "
+            "AND NOT"
             " (session = ANY ($2::text[])) AND (epoch = $1 OR last_heartbeat_at < clock_timestamp() - "
             "interval '1 min')",
             epoch_, [&] {

@@ -20,9 +20,6 @@ class WakeConnection final : public ports::WakeSource {
     Connection connection_;
 };
 
-/// A payload of tasker_wake: `keys:1,2`, `templates`, or anything else (look at everything).
-ports::Wake parse_wake(const std::string& payload);
-
 class HousekeepingStore final : public ports::Housekeeping {
   public:
     HousekeepingStore(const std::string& database_url, std::int64_t epoch, std::int16_t lane = 0);

@@ -12,6 +12,8 @@ namespace tasker::store {
 
 /// Sqlstate that tasker_turn() raises when its epoch is over.
 inline constexpr const char* kEpochLostState = "TK001";
+/// Sqlstate of a lock that was not to be had within the lane's lock_timeout.
+inline constexpr const char* kLockTimeoutState = "55P03";
 
 /// Whether the statement's own data is at fault: data exception (22), integrity (23), program limit (54), or
 /// a refusal that did not come from the server. Everything else (disk full, cancelled, read-only, locked) may
@@ -31,6 +33,7 @@ auto with_port_errors(Action&& action) {
         auto fault =
             is_about_data(error.sqlstate()) ? ports::DatabaseFault::data : ports::DatabaseFault::connection;
         if (error.connection_is_gone()) fault = ports::DatabaseFault::connection;
+        if (error.sqlstate() == kLockTimeoutState) fault = ports::DatabaseFault::locked;
         if (error.kind() == DbFailure::retryable) fault = ports::DatabaseFault::repeatable;
         throw ports::DatabaseError(fault, error.what());
     }

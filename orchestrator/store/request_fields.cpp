@@ -75,6 +75,22 @@ std::optional<RequestProblem> key_problem(const std::optional<std::string>& key)
     return text_problem("idempotency_key", key, kIdempotencyKeyBytesMax);
 }
 
+/// The parser's sentence without the middle of what it quotes, which may be the whole text.
+std::string shortened(std::string_view sentence) {
+    constexpr std::size_t side = 200;
+    // A broken byte order mark is quoted up to the byte that breaks it.
+    if (!storable_length(sentence)) sentence = sentence.substr(0, sentence.find("; last read"));
+    if (sentence.size() <= 2 * side + 1) return std::string(sentence);
+    const auto starts_character = [&](std::size_t at) {
+        return (static_cast<unsigned char>(sentence[at]) & 0xC0) != 0x80;
+    };
+    std::size_t head = side;
+    std::size_t tail = sentence.size() - side;
+    while (!starts_character(head)) --head;
+    while (!starts_character(tail)) ++tail;
+    return fmt::format("{} … {}", sentence.substr(0, head), sentence.substr(tail));
+}
+
 /// Where a NUL character hides, as a path like $.items[0].name; nothing when there is none.
 std::optional<std::string> nul_path(const json& value, const std::string& path) {
     if (value.is_string()) {
@@ -188,6 +204,11 @@ tl::expected<json, RequestProblem> parse_context(std::string_view text) {
             "invalid_context",
             fmt::format("has {} bytes, at most {} are allowed", text.size(), kContextBytesMax), "context"});
     }
+    // The parser takes a NUL for the end of the text, and quotes what it does not understand byte for byte.
+    if (!storable_length(text)) {
+        return tl::unexpected(RequestProblem{
+            "invalid_json", "is not JSON: it must be valid UTF-8 without NUL characters", "context"});
+    }
     json context;
     try {
         // A callback that counts, so that no depth of brackets can exhaust the stack of what comes after.
@@ -206,7 +227,7 @@ tl::expected<json, RequestProblem> parse_context(std::string_view text) {
         const auto at = whole.find("] ");
         return tl::unexpected(RequestProblem{
             "invalid_json",
-            "is not JSON: " + std::string(at == std::string_view::npos ? whole : whole.substr(at + 2)),
+            "is not JSON: " + shortened(at == std::string_view::npos ? whole : whole.substr(at + 2)),
             "context"});
     }
     if (!context.is_object()) {

@@ -5,7 +5,7 @@
 namespace tasker::store {
 namespace {
 
-constexpr int kParameterCount = 45;
+constexpr int kParameterCount = 55;
 
 std::string_view class_name(ports::MessageClass message_class) {
     switch (message_class) {
@@ -24,7 +24,7 @@ std::string_view class_name(ports::MessageClass message_class) {
 }
 
 void add_messages(std::vector<std::string>& parameters, const std::vector<ports::TurnMessage>& messages) {
-    ArrayText columns[18];
+    ArrayText columns[19];
     for (const auto& m : messages) {
         columns[0].add_text(class_name(m.message_class));
         columns[1].add(m.batch_id);
@@ -44,6 +44,7 @@ void add_messages(std::vector<std::string>& parameters, const std::vector<ports:
         columns[15].add_or_null(m.retryable);
         columns[16].add_or_null(m.handler_stopped);
         columns[17].add_or_null(m.backoff_seconds);
+        columns[18].add_bool(m.unusable);
     }
     for (auto& column : columns) parameters.push_back(column.take());
 }
@@ -56,6 +57,29 @@ void add_hand_backs(std::vector<std::string>& parameters, const std::vector<port
         columns[2].add(h.task_id);
         columns[3].add(h.attempt);
         columns[4].add_text(h.reason);
+    }
+    for (auto& column : columns) parameters.push_back(column.take());
+}
+
+void add_orphans(std::vector<std::string>& parameters, const std::vector<ports::Orphan>& orphans) {
+    ArrayText columns[5];
+    for (const auto& o : orphans) {
+        columns[0].add(o.batch_step_id);
+        columns[1].add(o.step_id);
+        columns[2].add(o.task_id);
+        columns[3].add(o.attempt);
+        columns[4].add_text(o.reason);
+    }
+    for (auto& column : columns) parameters.push_back(column.take());
+}
+
+void add_starts(std::vector<std::string>& parameters, const std::vector<ports::StartClaim>& starts) {
+    ArrayText columns[4];
+    for (const auto& s : starts) {
+        columns[0].add(s.batch_step_id);
+        columns[1].add(s.step_id);
+        columns[2].add(s.task_id);
+        columns[3].add(s.attempt);
     }
     for (auto& column : columns) parameters.push_back(column.take());
 }
@@ -119,6 +143,8 @@ std::vector<std::string> turn_parameters(std::int16_t lane, std::int64_t epoch, 
     parameters.push_back(std::to_string(turn));
     add_messages(parameters, input.messages);
     add_hand_backs(parameters, input.hand_backs);
+    add_orphans(parameters, input.orphans);
+    add_starts(parameters, input.starts);
     add_running(parameters, input.running);
     add_batches(parameters, input.batches);
     add_claims(parameters, input);

@@ -9,14 +9,21 @@
 namespace tasker::store {
 namespace {
 
-// One lock per database and lane: two orchestrators must not both believe they are the writer.
-constexpr std::int64_t kInstanceLock = 0x7461736b65720000;
-
 // The planner must not be led astray by tables that were empty when a plan was made: every access of a turn
 // is by index, and a cached sequential scan would make the whole session slow.
 constexpr const char* kPlannerSettings =
     "SET enable_seqscan = off; SET enable_mergejoin = off; SET enable_bitmapscan = off; SET jit = off; "
     "SET plan_cache_mode = force_generic_plan";
+
+// Somebody who holds a task's row (a transaction left open in a console) must hold up that task only, and not
+// the whole lane for as long as it likes.
+constexpr const char* kLockTimeout = "SET lock_timeout = '200ms'";
+
+// The instance lock ends with the session: a host that vanished must not hold it for hours. Unix sockets
+// ignore these.
+constexpr const char* kKeepalives =
+    "SET tcp_keepalives_idle = 3; SET tcp_keepalives_interval = 1; SET tcp_keepalives_count = 3; "
+    "SET tcp_user_timeout = 6000";
 
 constexpr const char* kBatchColumns =
     "SELECT b.batch_id, b.batch_uuid, coalesce(b.session, '') AS session, b.handler_key, b.state,"
@@ -27,13 +34,19 @@ constexpr const char* kBatchColumns =
     " bs.id AS batch_step_id, bs.workflow_step_id, s.task_id, bs.attempt, s.name, t.named_task_id,"
     " t.template_revision, s.timeout_ms, s.retry_limit, s.claim_first, coalesce(bs.final_status, '') AS "
     "final_status,"
-    " bs.started_at IS NOT NULL AS started,"
+    " bs.started_at IS NOT NULL AS started, bs.granted_at IS NOT NULL AS granted,"
+    " coalesce((extract(epoch FROM clock_timestamp() - bs.started_at) * 1000)::bigint, 0) AS started_ms_ago,"
+    " coalesce(first.status, '') AS reported, coalesce(first.raw_message_json::text, '') AS report,"
     // Refused reports (of another attempt) stand in the ledger beside this step, too: only duplicates can
     // conflict.
     " EXISTS (SELECT FROM tasker_step_execution_batch_received_results r"
     "   WHERE r.batch_id = b.batch_id AND r.batch_step_id = bs.id AND r.disposition = 'duplicate'"
-    "   AND bs.final_status IN ('completed', 'failed', 'error') AND r.status <> bs.final_status) AS "
-    "conflicting,"
+    "   AND (r.status <> first.status"
+    "        OR (r.raw_message_json->'output')::text IS DISTINCT FROM "
+    "(first.raw_message_json->'output')::text"
+    "        OR (r.raw_message_json->'error')::text IS DISTINCT FROM "
+    "(first.raw_message_json->'error')::text))"
+    " AS conflicting,"
     " to_char(b.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') AS claimed_at,"
     " CASE WHEN bs.final_status IS NULL THEN t.context::text END AS context,"
     " CASE WHEN bs.final_status IS NULL THEN (SELECT json_object_agg(p.name, p.results)"
@@ -42,7 +55,15 @@ constexpr const char* kBatchColumns =
     " FROM tasker_step_execution_batches b"
     " JOIN tasker_step_execution_batch_steps bs ON bs.batch_id = b.batch_id"
     " JOIN tasker_workflow_steps s ON s.workflow_step_id = bs.workflow_step_id"
-    " JOIN tasker_tasks t ON t.task_id = s.task_id ";
+    " JOIN tasker_tasks t ON t.task_id = s.task_id"
+    // The report that set reported_at: the two were written by one turn, at one time. (One of another attempt
+    // may stand beside it as stale.)
+    " LEFT JOIN LATERAL (SELECT r.status, r.raw_message_json"
+    "   FROM tasker_step_execution_batch_received_results r"
+    "   WHERE bs.reported_at IS NOT NULL AND r.batch_id = b.batch_id AND r.batch_step_id = bs.id"
+    "   AND r.message_type = 'partial_result' AND r.processed_at = bs.reported_at"
+    "   AND r.disposition IN ('applied', 'late', 'stale_attempt')"
+    "   ORDER BY r.disposition = 'stale_attempt', r.id LIMIT 1) first ON true ";
 
 std::string text_or_empty(const pqxx::field& field) {
     return field.is_null() ? std::string() : field.as<std::string>();
@@ -116,6 +137,10 @@ ports::StoredBatchStep stored_step(const pqxx::row& row) {
     step.final_status = row["final_status"].as<std::string>();
     step.started = row["started"].as<bool>();
     step.conflicting = row["conflicting"].as<bool>();
+    step.started_ms_ago = row["started_ms_ago"].as<std::int64_t>();
+    step.granted = row["granted"].as<bool>();
+    step.reported = row["reported"].as<std::string>();
+    step.report_json = row["report"].as<std::string>();
     step.claimed_at = row["claimed_at"].as<std::string>();
     step.context_json = text_or_empty(row["context"]);
     step.previous_results_json = text_or_empty(row["previous_results"]);
@@ -136,6 +161,8 @@ TurnStore::TurnStore(const std::string& database_url, Instance instance, std::in
       }()) {
     with_port_errors([&] {
         connection_.execute(kPlannerSettings);
+        connection_.execute(kKeepalives);
+        connection_.execute(kLockTimeout);
         connection_.prepare("turn", turn_statement());
         connection_.prepare("open_batches", std::string(kBatchColumns) +
                                                 "WHERE b.reconciliation_status = 'pending' OR b.state IN "
@@ -144,64 +171,21 @@ TurnStore::TurnStore(const std::string& database_url, Instance instance, std::in
         connection_.prepare(
             "one_batch", std::string(kBatchColumns) + "WHERE b.batch_uuid = $1 ORDER BY bs.sequence_order");
         connection_.prepare(
+            "cancelled",
+            "SELECT b.session, b.batch_uuid, bs.workflow_step_id, bs.attempt"
+            " FROM tasker_step_execution_batches b"
+            " JOIN tasker_step_execution_batch_steps bs ON bs.batch_id = b.batch_id"
+            " JOIN tasker_workflow_steps s ON s.workflow_step_id = bs.workflow_step_id"
+            " WHERE (b.reconciliation_status = 'pending' OR b.state IN ('created', 'published', 'executing'))"
+            " AND b.state IN ('created', 'published', 'executing') AND b.session IS NOT NULL"
+            " AND bs.reported_at IS NULL AND bs.final_status IS NULL AND s.state = 'cancelled'"
+            " ORDER BY b.batch_id, bs.sequence_order LIMIT 1000");
+        connection_.prepare(
             "next_due",
             "SELECT ceil(extract(epoch FROM min(s.next_attempt_at) - clock_timestamp()) * 1000)::bigint AS "
             "due"
             " FROM tasker_workflow_steps s WHERE s.next_attempt_at IS NOT NULL AND s.ready_key IS NULL"
             " AND s.remaining_parents = 0 AND s.state IN ('pending', 'waiting_for_retry')");
-    });
-}
-
-bool TurnStore::take_instance_lock() {
-    return with_port_errors([&] {
-        return connection_.query("SELECT pg_try_advisory_lock($1)", kInstanceLock + lane_)
-            .at(0)[0]
-            .as<bool>();
-    });
-}
-
-std::string TurnStore::lock_holder() {
-    return with_port_errors([&] {
-        const auto rows = connection_.query(
-            "SELECT instance, host, pid, extract(epoch FROM clock_timestamp() - last_seen_at)::int AS silent "
-            "FROM tasker_orchestrators WHERE lane = $1",
-            static_cast<int>(lane_));
-        if (rows.empty()) return std::string("unknown");
-        const auto row = rows.at(0);
-        return "instance " + row["instance"].as<std::string>() + " on host " + row["host"].as<std::string>() +
-               ", pid " + row["pid"].as<std::string>() + ", last seen " + row["silent"].as<std::string>() +
-               " s ago";
-    });
-}
-
-std::int64_t TurnStore::begin_epoch() {
-    return with_port_errors([&] {
-        const auto rows = connection_.query(
-            "INSERT INTO tasker_orchestrators AS o (lane, instance, epoch, host, pid, backend_pids, "
-            "endpoints) "
-            "VALUES ($1, $2, 1, $3, $4, ARRAY[pg_backend_pid()], $5::jsonb) "
-            "ON CONFLICT (lane) DO UPDATE SET instance = EXCLUDED.instance, epoch = o.epoch + 1, turn = 0, "
-            "state = 'starting', host = EXCLUDED.host, pid = EXCLUDED.pid, backend_pids = "
-            "EXCLUDED.backend_pids, "
-            "endpoints = EXCLUDED.endpoints, started_at = clock_timestamp(), last_seen_at = "
-            "clock_timestamp() "
-            "RETURNING epoch",
-            static_cast<int>(lane_), instance_.id, instance_.host, instance_.pid, instance_.endpoints_json);
-        epoch_ = rows.at(0)[0].as<std::int64_t>();
-        return epoch_;
-    });
-}
-
-std::int64_t TurnStore::resume_epoch(std::int64_t epoch) {
-    return with_port_errors([&] {
-        const auto rows = connection_.query(
-            "UPDATE tasker_orchestrators SET backend_pids = ARRAY[pg_backend_pid()], last_seen_at = "
-            "clock_timestamp() "
-            "WHERE lane = $1 AND epoch = $2 RETURNING turn",
-            static_cast<int>(lane_), epoch);
-        if (rows.empty()) throw ports::EpochLost{};
-        epoch_ = epoch;
-        return rows.at(0)[0].as<std::int64_t>();
     });
 }
 
@@ -222,8 +206,16 @@ ports::TurnResult TurnStore::run_turn(std::int64_t turn, const ports::TurnInput&
             case 't':
                 result.tasks.push_back({row[kTaskId].as<std::int64_t>(), row[kInfo].as<std::string>()});
                 break;
+            case 'o':
+                result.orphans.push_back({row[kOrd].as<std::size_t>() - 1, row[kInfo].as<std::string>(),
+                                          row[kHandlerKey].as<std::int32_t>()});
+                break;
+            case 'g':
+                result.starts.push_back({row[kOrd].as<std::size_t>() - 1, text_or_empty(row[kInfo])});
+                break;
             default:
-                result.keys_waiting.push_back(row[kHandlerKey].as<std::int32_t>());
+                (row[kInfo].is_null() ? result.keys_waiting : result.keys_locked)
+                    .push_back(row[kHandlerKey].as<std::int32_t>());
         }
     }
     return result;
@@ -307,6 +299,30 @@ std::optional<std::int64_t> TurnStore::next_due_in_ms() {
     const auto field = rows.at(0)[0];
     if (field.is_null()) return std::nullopt;
     return std::max<std::int64_t>(0, field.as<std::int64_t>());
+}
+
+std::vector<ports::CancelledDelivery> TurnStore::load_cancelled_deliveries() {
+    const auto rows = with_port_errors([&] { return connection_.run("cancelled"); });
+    std::vector<ports::CancelledDelivery> cancelled;
+    for (const auto& row : rows) {
+        cancelled.push_back({row[0].as<std::string>(), row[1].as<std::string>(), row[2].as<std::int64_t>(),
+                             row[3].as<std::int32_t>()});
+    }
+    return cancelled;
+}
+
+std::vector<ports::DrainRequest> TurnStore::load_drain_requests() {
+    const auto rows = with_port_errors([&] {
+        return connection_.execute(
+            // Without a deadline the worker's own limit decides: a day is longer than any.
+            "SELECT w.session, coalesce(w.drain_deadline_ms, 86400000) FROM tasker_workers w"
+            " WHERE w.drain_requested_at IS NOT NULL AND w.state IN ('greeted', 'ready', 'suspect')");
+    });
+    std::vector<ports::DrainRequest> requests;
+    for (const auto& row : rows) {
+        requests.push_back({row[0].as<std::string>(), row[1].as<std::int64_t>()});
+    }
+    return requests;
 }
 
 void TurnStore::record_rejected(const std::vector<ports::RejectedMessage>& messages) {

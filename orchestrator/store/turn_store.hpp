@@ -25,6 +25,10 @@ class TurnStore final : public ports::Store {
     TurnStore(const std::string& database_url, Instance instance, std::int16_t lane = 0);
 
     /// False when another connection holds the lock of this lane; lock_holder() says whose it is.
+    /// For a standby: what the holder of the lock has last said of itself; "" when nobody ever served. And to
+    /// end the connections of one that has said nothing since `seen`; false when it has.
+    std::string holder_seen();
+    bool end_silent_holder(const std::string& seen);
     bool take_instance_lock();
     std::string lock_holder();
     /// The next epoch of this lane: raises it in the table. Call once per process, under the instance lock.
@@ -39,6 +43,8 @@ class TurnStore final : public ports::Store {
     std::vector<ports::HandlerKey> load_handler_keys() override;
     ports::TemplateFacts load_template(std::int32_t named_task_id, std::int32_t revision) override;
     std::optional<std::int64_t> next_due_in_ms() override;
+    std::vector<ports::CancelledDelivery> load_cancelled_deliveries() override;
+    std::vector<ports::DrainRequest> load_drain_requests() override;
     void record_rejected(const std::vector<ports::RejectedMessage>& messages) override;
     std::string installation_uuid() override;
 

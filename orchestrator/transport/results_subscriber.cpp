@@ -16,9 +16,12 @@ ResultsSubscriber::ResultsSubscriber(zmq::context_t& context, const std::string&
           // bounds what can arrive.
           socket.set(zmq::sockopt::rcvhwm, 0);
           socket.set(zmq::sockopt::maxmsgsize, frame_bytes_max);
-          socket.set(zmq::sockopt::subscribe, protocol::kResultsSubscription);
-          socket.set(zmq::sockopt::subscribe, protocol::kWorkersSubscription);
       }) {}
+
+void ResultsSubscriber::open() {
+    bound_.socket().set(zmq::sockopt::subscribe, protocol::kResultsSubscription);
+    bound_.socket().set(zmq::sockopt::subscribe, protocol::kWorkersSubscription);
+}
 
 ResultsSubscriber::Received ResultsSubscriber::receive(std::string_view& frame) {
     if (!receive_now(bound_.socket(), frame_)) return Received::nothing;

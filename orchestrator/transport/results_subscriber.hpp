@@ -13,8 +13,11 @@ namespace tasker::transport {
 /// Receives whole frames without waiting. Belongs to one thread.
 class ResultsSubscriber {
   public:
-    /// `frame_bytes_max`: a longer frame ends its sender's connection. Throws BindError.
+    /// Binds. `frame_bytes_max`: a longer frame ends its sender's connection. Throws BindError.
     ResultsSubscriber(zmq::context_t& context, const std::string& endpoint, std::int64_t frame_bytes_max);
+
+    /// Begins to hear: until then peers send nothing here, so a standby collects nothing.
+    void open();
 
     enum class Received { nothing, frame, multipart };
     /// The next message's first frame, whose bytes stay valid until the next call. `multipart`: the message

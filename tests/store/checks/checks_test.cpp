@@ -111,6 +111,49 @@ TEST_F(Checks, CountAllButListNoMoreThanAskedFor) {
     transaction.roll_back();
 }
 
+TEST_F(Checks, AcceptADeadLetterForEachOfItsGrounds) {
+    const std::string orphaned =
+        "UPDATE tasker_step_execution_batch_steps SET final_status = 'orphaned' WHERE workflow_step_id = "
+        "@failed.only;"
+        "UPDATE tasker_workflow_step_transitions SET metadata = jsonb_build_object('reason', '%')"
+        " WHERE workflow_step_id = @failed.only AND to_state = 'error'";
+    const std::string failed =
+        "UPDATE tasker_step_execution_batch_steps SET final_status = 'failed' WHERE workflow_step_id = "
+        "@failed.only; UPDATE tasker_workflow_steps SET retryable = true, ";
+    const std::map<std::string, std::string> grounds = {
+        {"session_lost", orphaned},
+        {"timed_out", orphaned},
+        {"not_accepted", orphaned},
+        {"held_unstarted", orphaned},
+        {"handler_still_running", failed + "error = '{\"handler_stopped\": false}', on_orphan = 'dead_letter'"
+                                           " WHERE workflow_step_id = @failed.only"},
+        {"retries_exhausted", failed + "retry_limit = 1 WHERE workflow_step_id = @failed.only"},
+        {"request_too_large",
+         "UPDATE tasker_workflow_step_transitions SET event = 'request_too_large'"
+         " WHERE workflow_step_id = @failed.only AND to_state = 'error'"}};
+    const auto about_dead_letters = [](Transaction& transaction) {
+        std::string names;
+        for (const auto& result : run_checks(transaction)) {
+            const std::string name = result.check.name;
+            if (name.starts_with("dead_letter") && result.total > 0) names += name + " ";
+        }
+        return names;
+    };
+    for (const auto& [reason, sql] : grounds) {
+        SCOPED_TRACE(reason);
+        std::string setup = with_ids(sql);
+        if (const auto at = setup.find('%'); at != std::string::npos) setup.replace(at, 1, reason);
+        Transaction transaction = history_->sql().begin();
+        transaction.execute(setup);
+        EXPECT_EQ(about_dead_letters(transaction), "dead_letter_missing ");
+        transaction.execute(with_ids("INSERT INTO tasker_dead_letters (workflow_step_id, task_id, attempt, "
+                                     "reason) VALUES (@failed.only, @failed, 1, '") +
+                            reason + "')");
+        EXPECT_EQ(about_dead_letters(transaction), "");
+        transaction.roll_back();
+    }
+}
+
 TEST_F(Checks, AReconciliationWithinItsGraceIsNoFault) {
     const auto violations_with = [&](const char* last_seen_at) {
         Transaction transaction = history_->sql().begin();

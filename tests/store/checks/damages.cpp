@@ -168,6 +168,51 @@ constexpr Damage kDamages[] = {
      "INSERT INTO tasker_dead_letters (workflow_step_id, task_id, attempt, reason)"
      " VALUES (@complete.a, @complete, 1, 'limit')",
      "dead_letters", "which is complete at attempt 1"},
+    {"DeadLetterOpenInACancelledTask",
+     "UPDATE tasker_tasks SET state = 'cancelled' WHERE task_id = @failed;"
+     "INSERT INTO tasker_dead_letters (workflow_step_id, task_id, attempt, reason)"
+     " VALUES (@failed.only, @failed, 1, 'retries_exhausted')",
+     "dead_letters", "is open, but its task @failed is cancelled"},
+    {"DeadLetterReplayedWithoutRetry",
+     "INSERT INTO tasker_dead_letters (workflow_step_id, task_id, attempt, reason, resolved_at, resolution)"
+     " VALUES (@failed.only, @failed, 1, 'retries_exhausted', now(), 'replayed')",
+     "dead_letter_resolution", "was closed as replayed, but step @failed.only is error"},
+    {"DeadLetterResolvedThoughTheStepIsNot",
+     "INSERT INTO tasker_dead_letters (workflow_step_id, task_id, attempt, reason, resolved_at, resolution)"
+     " VALUES (@failed.only, @failed, 1, 'retries_exhausted', now(), 'resolved')",
+     "dead_letter_resolution", "was closed as resolved, but step @failed.only is error"},
+    {"DeadLetterOfAnAttemptThatDidNotFail",
+     "INSERT INTO tasker_dead_letters (workflow_step_id, task_id, attempt, reason, resolved_at, resolution)"
+     " VALUES (@complete.a, @complete, 1, 'session_lost', now(), 'discarded')",
+     "dead_letter_grounds", "which did not end in error"},
+    {"DeadLetterForAnotherReason",
+     "INSERT INTO tasker_dead_letters (workflow_step_id, task_id, attempt, reason)"
+     " VALUES (@failed.only, @failed, 1, 'session_lost')",
+     "dead_letter_grounds", "says session_lost about attempt 1"},
+    {"DeadLetterForAPermanentError",
+     "INSERT INTO tasker_dead_letters (workflow_step_id, task_id, attempt, reason)"
+     " VALUES (@failed.only, @failed, 1, 'retries_exhausted')",
+     "dead_letter_grounds", "says retries_exhausted about attempt 1"},
+    {"OrphanInErrorWithoutDeadLetter",
+     "UPDATE tasker_workflow_step_transitions SET metadata = '{\"reason\": \"session_lost\"}'"
+     " WHERE workflow_step_id = @failed.only AND to_state = 'error'",
+     "dead_letter_missing", "(session_lost) and has no dead letter"},
+    {"OrphanedDeliveryWithoutDeadLetter",
+     "UPDATE tasker_step_execution_batch_steps SET final_status = 'orphaned' WHERE workflow_step_id = "
+     "@failed.only",
+     "dead_letter_missing", "(orphaned) and has no dead letter"},
+    {"ExhaustedWithoutDeadLetter",
+     "UPDATE tasker_step_execution_batch_steps SET final_status = 'failed' WHERE workflow_step_id = "
+     "@failed.only;"
+     "UPDATE tasker_workflow_steps SET retryable = true, retry_limit = 1 WHERE workflow_step_id = "
+     "@failed.only",
+     "dead_letter_missing", "(retries_exhausted) and has no dead letter"},
+    {"TooLargeWithoutDeadLetter",
+     "UPDATE tasker_workflow_step_transitions SET event = 'request_too_large'"
+     " WHERE workflow_step_id = @failed.only AND to_state = 'error'",
+     "dead_letter_missing", "(request_too_large) and has no dead letter"},
+    {"CancelledTaskWithAPendingStep", "UPDATE tasker_tasks SET state = 'cancelled' WHERE task_id = @held",
+     "cancelled_task", "is pending in a cancelled task"},
     {"ReadyStepNobodyCanFind",
      "UPDATE tasker_workflow_steps SET ready_key = NULL WHERE workflow_step_id = @fresh.a", "ready_key",
      "nothing will ever find it"},

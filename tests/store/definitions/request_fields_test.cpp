@@ -90,5 +90,23 @@ TEST(ParseContext, SaysWhatIsWrong) {
     EXPECT_TRUE(refusal(large).starts_with("invalid_context: has ")) << refusal(large).substr(0, 80);
 }
 
+TEST(RequestFields, AContextIsTextWithoutNulAndItsRefusalCanBeShown) {
+    for (const std::string& text : {std::string("{}\0garbage", 10), std::string("{\"a\": \"\xFF\"}"),
+                                    std::string("{\"a\"\xED\xA0\x80}")}) {
+        const auto context = parse_context(text);
+        ASSERT_FALSE(context.has_value());
+        EXPECT_EQ(context.error().code, "invalid_json");
+        EXPECT_EQ(context.error().message, "is not JSON: it must be valid UTF-8 without NUL characters");
+    }
+    const auto broken_mark = parse_context("\xEF\xBF\xBF{}");
+    ASSERT_FALSE(broken_mark.has_value());
+    EXPECT_TRUE(storable_length(broken_mark.error().message).has_value());
+    EXPECT_NE(broken_mark.error().message.find("invalid BOM"), std::string::npos);
+    const auto long_one = parse_context("{\"a\": \"" + std::string(100'000, 'x'));
+    ASSERT_FALSE(long_one.has_value());
+    EXPECT_LT(long_one.error().message.size(), 500U);
+    EXPECT_NE(long_one.error().message.find("missing closing quote"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace tasker::store

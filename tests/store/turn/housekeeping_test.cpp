@@ -8,6 +8,7 @@
 
 #include "orchestrator/ports/database_error.hpp"
 #include "orchestrator/store/housekeeping_store.hpp"
+#include "orchestrator/store/wake_payload.hpp"
 #include "tests/store/turn/scene.hpp"
 
 namespace tasker::store {
@@ -18,7 +19,8 @@ TEST(ParseWake, KnowsItsThreePayloadsAndTakesAnythingElseForAScan) {
     EXPECT_FALSE(parse_wake("keys:3,14").full_scan);
     EXPECT_TRUE(parse_wake("templates").definitions);
     EXPECT_FALSE(parse_wake("templates").full_scan);
-    for (const char* payload : {"", "scan", "keys:x", "keys:1,x", "keys:99999999999", "Templates"}) {
+    for (const char* payload : {"", "scan", "keys:x", "keys:1,x", "keys:99999999999", "Templates",
+                                "keys:", "keys:1;2", "keys:1,", "keys:1 ", "keys:-1", "keys:1,-0"}) {
         EXPECT_TRUE(parse_wake(payload).full_scan) << payload;
     }
 }
@@ -37,6 +39,8 @@ class Housekeeping : public ::testing::Test {
         view.spec.capacity = 4;
         view.state = state;
         view.in_flight = 2;
+        view.limit = 8;
+        view.free = state == core::SessionState::ready ? 6 : 0;
         view.heartbeat_age = std::chrono::milliseconds(1500);
         return view;
     }
@@ -68,7 +72,11 @@ TEST_F(Housekeeping, WritesTheWorkerListAndMarksThoseThatAreGone) {
     EXPECT_EQ(scene.one("SELECT round(extract(epoch FROM clock_timestamp() - last_heartbeat_at)) >= 1 FROM "
                         "tasker_workers LIMIT 1"),
               "t");
+    EXPECT_EQ(scene.list("SELECT credit_limit || '/' || free_credit FROM tasker_workers ORDER BY session"),
+              "8/6 8/0");
     store.write_workers({view("bbbb", core::SessionState::ready)});
+    EXPECT_EQ(scene.list("SELECT credit_limit || '/' || free_credit FROM tasker_workers ORDER BY session"),
+              "8/0 8/6");
     EXPECT_EQ(scene.list("SELECT session || state || in_flight FROM tasker_workers ORDER BY session"),
               "aaaagone0 bbbbready2");
     store.write_workers({});

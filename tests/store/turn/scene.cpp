@@ -289,7 +289,8 @@ constexpr Law kLaws[] = {
      " s.attempts AND bs.final_status IS NULL) AS running, count(*) FILTER (WHERE bs.final_status = "
      "'handed_back') AS"
      " back FROM tasker_step_execution_batch_steps bs WHERE bs.workflow_step_id = s.workflow_step_id) x"
-     " WHERE x.n <> s.attempts OR x.back <> s.unstarted_attempts OR s.attempts - s.unstarted_attempts > "
+     " WHERE x.n <> s.attempts OR (x.back <> s.unstarted_attempts AND s.state <> 'cancelled') OR s.attempts "
+     "- s.unstarted_attempts > "
      "s.retry_limit"
      " OR (s.state = 'in_progress') <> (x.running = 1)"},
 };

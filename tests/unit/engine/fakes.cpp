@@ -115,7 +115,9 @@ void FakeDatabase::judge(const ports::TurnInput& input, ports::TurnResult& resul
                     result.reports.push_back({i, "duplicate", ""});
                     continue;
                 }
-                step.final_status = message.status;
+                if (step.final_status.empty()) step.final_status = message.status;
+                step.reported = message.status;
+                step.report_json = message.raw;
                 const bool done = message.status == "completed";
                 result.reports.push_back({i, "applied",
                                           done                         ? "complete"
@@ -138,6 +140,18 @@ void FakeDatabase::judge(const ports::TurnInput& input, ports::TurnResult& resul
             }
         }
     }
+    for (std::size_t i = 0; i < input.orphans.size(); ++i) {
+        const auto& orphan = input.orphans[i];
+        for (auto& [uuid, batch] : batches) {
+            for (auto& step : batch.steps) {
+                if (step.batch_step_id != orphan.batch_step_id || !step.final_status.empty()) continue;
+                step.final_status = "orphaned";
+                ready_.emplace_back(orphan.step_id, orphan.attempt + 1);
+                result.orphans.push_back({i, "waiting_for_retry", 1});
+            }
+        }
+    }
+    for (std::size_t i = 0; i < input.starts.size(); ++i) result.starts.push_back({i, start_refusal});
     for (const auto& change : input.batches) {
         for (auto& [uuid, batch] : batches) {
             if (batch.batch_id != change.batch_id) continue;
@@ -163,6 +177,7 @@ void FakeDatabase::claim_for(const ports::TurnInput& input, ports::TurnResult& r
         step.batch_id = std::stoll(step.batch_uuid.substr(1));
         step.batch_step_id = step.step_id * 10 + step.attempt - 1;
         step.context_json = next_context;
+        step.claim_first = claim_first;
         ready_.pop_front();
         auto& batch = batches[step.batch_uuid];
         batch.batch_id = step.batch_id;
@@ -180,6 +195,7 @@ void FakeDatabase::claim_for(const ports::TurnInput& input, ports::TurnResult& r
         row.claimed_at = step.claimed_at;
         row.timeout_ms = step.timeout_ms;
         row.retry_limit = step.retry_limit;
+        row.claim_first = step.claim_first;
         batch.steps.push_back(row);
         result.claims.push_back(std::move(step));
     }
@@ -238,7 +254,18 @@ ports::TemplateFacts FakeStore::load_template(std::int32_t, std::int32_t) {
 
 std::optional<std::int64_t> FakeStore::next_due_in_ms() {
     const std::lock_guard lock(database_.mutex);
+    fail_next(database_.due_failures);
     return database_.due_in_ms;
+}
+
+std::vector<ports::CancelledDelivery> FakeStore::load_cancelled_deliveries() {
+    const std::lock_guard lock(database_.mutex);
+    return database_.cancelled;
+}
+
+std::vector<ports::DrainRequest> FakeStore::load_drain_requests() {
+    const std::lock_guard lock(database_.mutex);
+    return database_.drains;
 }
 
 void FakeStore::record_rejected(const std::vector<ports::RejectedMessage>& messages) {
@@ -282,8 +309,18 @@ void FakePublisher::request_reports(std::string session, std::string batch_uuid,
     log_.add("request " + session + " " + batch_uuid + ": " + joined(step_ids));
 }
 void FakePublisher::cancel_steps(std::string session, std::string batch_uuid,
-                                 std::vector<ports::DeliveredStep>, std::string) {
-    log_.add("cancel " + session + " " + batch_uuid);
+                                 std::vector<ports::DeliveredStep> steps, std::string reason, bool ended) {
+    std::vector<std::int64_t> ids;
+    for (const auto& step : steps) ids.push_back(step.step_id);
+    log_.add("cancel " + session + " " + batch_uuid + ": " + joined(ids) + " " + reason +
+             (ended ? " ended" : ""));
+}
+void FakePublisher::answer_start(ports::StartAnswer answer) {
+    log_.add("start " + answer.session + " " + answer.batch_uuid + ": " + std::to_string(answer.step_id) +
+             " n" + std::to_string(answer.n) + " " + (answer.refusal.empty() ? "granted" : answer.refusal));
+}
+void FakePublisher::suspect_session(std::string session) {
+    log_.add("suspect " + session);
 }
 void FakePublisher::drain_session(std::string session, std::int64_t) {
     log_.add("drain " + session);
@@ -310,6 +347,10 @@ void FakeCredit::settle(const std::vector<core::CreditOffer>& settled, std::vect
                 offer.free -= static_cast<std::int32_t>(batch.step_ids.size());
         }
     }
+}
+bool FakeCredit::is_gone(std::string_view session) {
+    const std::lock_guard lock(mutex);
+    return gone.contains(session);
 }
 bool FakeCredit::serves(std::string_view session, std::string_view, std::string_view handler_class) {
     const std::lock_guard lock(mutex);

@@ -55,8 +55,13 @@ class FakeDatabase {
     std::deque<Failure> after_commit_failures;  // one per committed turn: the answer is lost
     std::deque<Failure> open_failures;          // one per connection
     std::deque<Failure> record_failures;        // one per record_rejected
+    std::deque<Failure> due_failures;           // one per next_due_in_ms, after its turn's commit
     std::string poison;                         // a message whose raw text holds this cannot be stored
     std::optional<std::int64_t> due_in_ms;
+    bool claim_first = false;                         // of what is claimed from now on
+    std::string start_refusal;                        // what start requests are answered with
+    std::vector<ports::CancelledDelivery> cancelled;  // by an operator
+    std::vector<ports::DrainRequest> drains;
     std::string next_context = "{}";                // of what is claimed from now on
     std::map<std::int64_t, std::int64_t> child_of;  // step → the step that becomes ready when it completes
 
@@ -91,6 +96,8 @@ class FakeStore final : public ports::Store {
     std::vector<ports::HandlerKey> load_handler_keys() override;
     ports::TemplateFacts load_template(std::int32_t named_task_id, std::int32_t revision) override;
     std::optional<std::int64_t> next_due_in_ms() override;
+    std::vector<ports::CancelledDelivery> load_cancelled_deliveries() override;
+    std::vector<ports::DrainRequest> load_drain_requests() override;
     void record_rejected(const std::vector<ports::RejectedMessage>& messages) override;
     std::string installation_uuid() override { return "uuid-1"; }
 
@@ -107,7 +114,9 @@ class FakePublisher final : public ports::Publisher {
     void request_reports(std::string session, std::string batch_uuid,
                          std::vector<std::int64_t> step_ids) override;
     void cancel_steps(std::string session, std::string batch_uuid, std::vector<ports::DeliveredStep> steps,
-                      std::string reason) override;
+                      std::string reason, bool ended) override;
+    void answer_start(ports::StartAnswer answer) override;
+    void suspect_session(std::string session) override;
     void drain_session(std::string session, std::int64_t deadline_ms) override;
     void forget(std::vector<std::string> batch_uuids) override;
 
@@ -121,12 +130,14 @@ class FakeCredit final : public ports::CreditPool {
   public:
     std::vector<core::CreditOffer> reserve() override;
     void settle(const std::vector<core::CreditOffer>& offers, std::vector<core::TakenBatch> taken) override;
+    bool is_gone(std::string_view session) override;
     bool serves(std::string_view session, std::string_view namespace_name,
                 std::string_view handler_class) override;
 
     std::mutex mutex;
     std::vector<core::CreditOffer> offers;
     std::map<std::string, std::set<std::string>, std::less<>> serves_keys;  // session → handler classes
+    std::set<std::string, std::less<>> gone;
     int reserved = 0;  // turns that have reserved and not settled
     int taken_steps = 0;
 };

@@ -85,10 +85,11 @@ TEST_F(ListenerFaults, ACommitInDoubtThatHappenedIsNotAppliedTwice) {
     log().clear();
     in_database([&](auto& db) { db.after_commit_failures.push_back(failing(DatabaseFault::connection)); });
     push(done(1, 1));
+    ASSERT_TRUE(log().wait([&] { return log().count("ack s1 b1: 1") == 1; }));
     settle();
     EXPECT_EQ(log().count("ack s1 b1: 1"), 1U);
-    // The first run's verdict was lost with its answer; the second is a duplicate of it.
-    EXPECT_EQ(listener->counters().reports_applied, 0);
+    // The lane's turn number says that it was committed, so nothing runs again.
+    EXPECT_EQ(listener->counters().commits_in_doubt, 1);
     std::string classes;
     in_database([&](auto& db) {
         for (const auto& input : db.turns) {
@@ -97,8 +98,65 @@ TEST_F(ListenerFaults, ACommitInDoubtThatHappenedIsNotAppliedTwice) {
             }
         }
     });
-    EXPECT_EQ(classes, "FD");
+    EXPECT_EQ(classes, "F");
     EXPECT_EQ(stored("b1").steps.at(0).final_status, "completed");
+}
+
+TEST_F(ListenerFaults, ACommitInDoubtThatStillHasSomethingToRecordRunsAgainAndIsADuplicate) {
+    start();
+    claim({1});
+    in_database([&](auto& db) { db.after_commit_failures.push_back(failing(DatabaseFault::connection)); });
+    push_together({done(1, 1), ports::Malformed{"results", "x", "bad", "test"}});
+    ASSERT_TRUE(log().wait([&] { return log().count("ack s1 b1: 1") == 1; }));
+    settle();
+    EXPECT_EQ(listener->counters().commits_in_doubt, 0);
+    EXPECT_EQ(log().count("rejected bad"), 1U);
+    EXPECT_EQ(stored("b1").steps.at(0).final_status, "completed");
+}
+
+TEST_F(ListenerFaults, AMessageOfALockedTaskIsLeftToItsSenderAndTheOthersGetThrough) {
+    start();
+    claim({1, 2});
+    const auto locked = failing(DatabaseFault::locked);
+    // Both together, then the first half: only the second half gets through.
+    in_database([&](auto& db) { db.turn_failures = {locked, locked}; });
+    push_together({done(1, 1), done(2, 2)});
+    ASSERT_TRUE(log().wait([&] { return log().count("ack s1 b1: 2") == 1; }));
+    settle();
+    EXPECT_EQ(log().count("ack s1 b1: 1"), 0U);
+    EXPECT_EQ(listener->counters().messages_deferred, 1);
+    EXPECT_EQ(log().count("rejected unstorable"), 0U) << "nothing is wrong with the message";
+    push(done(1, 1));
+    settle();
+    EXPECT_EQ(log().count("ack s1 b1: 1"), 1U) << "sent again, it is taken";
+}
+
+// Nobody says a second time that a batch never left.
+TEST_F(ListenerFaults, AnUndeliveredBatchOfALockedTaskIsHandedBackLater) {
+    start();
+    claim({1});
+    const auto locked = failing(DatabaseFault::locked);
+    in_database([&](auto& db) { db.turn_failures = {locked, locked}; });  // together, then alone
+    push_together({ports::Undelivered{"s1", "b1"}, ports::Malformed{"results", "x", "other", "test"}});
+    settle();
+    EXPECT_EQ(stored("b1").steps.at(0).final_status, "");
+    pass(std::chrono::milliseconds(1001));
+    EXPECT_EQ(stored("b1").steps.at(0).final_status, "handed_back");
+    EXPECT_EQ(log().with("publish"), "publish s1 b1: 1, publish s1 b2: 1");
+}
+
+// After the commit even a fault that may pass leaves memory behind the database.
+TEST_F(ListenerFaults, ALockMetAfterTheCommitDoesNotLoseWhatWasClaimed) {
+    start();
+    in_database([&](auto& db) { db.due_failures.push_back(failing(DatabaseFault::locked)); });
+    database.add_ready({1});
+    push(ports::Wake{true, false, {}});
+    settle();
+    EXPECT_EQ(log().count("adopt b1"), 1U);
+    EXPECT_EQ(listener->counters().open_batches, 1);
+    push(done(1, 1));
+    settle();
+    EXPECT_EQ(listener->counters().reports_applied, 1);
 }
 
 TEST_F(ListenerFaults, BatchesOfACommitInDoubtAreAdoptedNotForgotten) {

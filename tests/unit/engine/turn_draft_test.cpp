@@ -265,12 +265,15 @@ TEST_F(Draft, OutputThatTheStoreCannotHoldFailsItsAttemptForGoodAndIsAcked) {
     turn.close();
     EXPECT_EQ(classes_of(turn), "FFF");
     const auto& messages = turn.input().messages;
-    EXPECT_EQ(messages[0].status, "error");
+    EXPECT_EQ(messages[0].status, "completed") << "the worker's own word stays";
+    EXPECT_TRUE(messages[0].unusable);
     EXPECT_EQ(messages[0].output_json, "");
     EXPECT_NE(messages[0].error_json.find(R"("error_code":"unstorable_output")"), std::string::npos);
     EXPECT_EQ(messages[0].retryable, false);
     EXPECT_EQ(messages[1].status, "completed");
-    EXPECT_EQ(messages[2].status, "error");
+    EXPECT_FALSE(messages[1].unusable);
+    EXPECT_EQ(messages[2].status, "failed");
+    EXPECT_TRUE(messages[2].unusable);
     EXPECT_EQ(acks_of(turn), "s1: +1 +2 +3\n");
 }
 
@@ -284,7 +287,9 @@ TEST_F(Draft, OutputOverTheLimitFailsItsAttemptForGoodAndIsAcked) {
     turn.receive(report(exceeds));
     const auto& messages = turn.input().messages;
     EXPECT_EQ(messages[0].status, "completed");
-    EXPECT_EQ(messages[1].status, "error");
+    EXPECT_FALSE(messages[0].unusable);
+    EXPECT_EQ(messages[1].status, "completed");
+    EXPECT_TRUE(messages[1].unusable);
     EXPECT_EQ(messages[1].output_json, "");
     EXPECT_NE(messages[1].error_json.find(R"("error_code":"output_too_large")"), std::string::npos);
     EXPECT_EQ(messages[1].retryable, false);
@@ -329,7 +334,6 @@ TEST_F(Draft, WakeUpsCarryNothing) {
     auto turn = draft();
     turn.receive(ports::Wake{true, true, {1}});
     turn.receive(ports::CreditAppeared{});
-    turn.receive(ports::SessionLost{"s1", "w", "gone", 2});
     turn.close();
     EXPECT_FALSE(turn.input().writes_anything());
     EXPECT_TRUE(turn.acks().empty());

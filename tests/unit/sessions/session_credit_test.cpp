@@ -31,6 +31,33 @@ TEST_F(RegistryTest, CreditIsReservedTakenAndGivenBackOnce) {
     EXPECT_EQ(registry_.credit_in_flight(), 0);
 }
 
+TEST_F(RegistryTest, TheViewCountsAsFreeWhatATurnHasReservedAndNothingWhileTheSessionTakesNothing) {
+    make_ready(kA);
+    take(kA, "b1", {1, 2, 3});
+    const auto offers = registry_.reserve(now_);
+    EXPECT_EQ(view(kA).free, 7);
+    registry_.settle(offers, {});
+    EXPECT_EQ(view(kA).free, 7);
+    registry_.pause(kA);
+    EXPECT_EQ(view(kA).free, 0);
+    registry_.on_heartbeat(kA, {}, now_);
+    registry_.on_drain(kA, now_);
+    EXPECT_EQ(view(kA).free, 0);
+}
+
+TEST_F(RegistryTest, TheViewDoesNotListWhatTheSessionHasRefusedAsUnknown) {
+    make_ready(kA);
+    auto handlers = view(kA).spec.handlers;
+    registry_.remove_handler(kA, "Order::Pay");
+    handlers.push_back("!Order::Pay");
+    EXPECT_EQ(view(kA).spec.handlers, handlers) << "a wildcard covers it";
+    registry_.remove_handler(kA, "Echo");
+    std::erase(handlers, "Echo");
+    auto left = view(kA).spec.handlers;
+    std::erase(left, "!Echo");
+    EXPECT_EQ(left, handlers);
+}
+
 TEST_F(RegistryTest, ARollbackReturnsTheWholeReservation) {
     make_ready(kA);
     registry_.settle(registry_.reserve(now_), {});

@@ -193,7 +193,7 @@ TEST_F(IoReportsTest, AFullQueueDropsUnackedAndWithoutEffect) {
     EXPECT_EQ(in_flight(), 0);
 }
 
-TEST_F(IoReportsTest, AClaimFirstRequestIsCountedAndNotGranted) {
+TEST_F(IoReportsTest, AStartRequestReachesTheListenerAndItsAnswerTheWorker) {
     start();
     FakeWorker& a = busy_worker({1});
     protocol::StartRequest request;
@@ -203,8 +203,16 @@ TEST_F(IoReportsTest, AClaimFirstRequestIsCountedAndNotGranted) {
     request.attempt = 1;
     request.n = 1;
     a.send("workers", request);
-    ASSERT_TRUE(becomes([&] { return counted(loop_->counters().start_requests_unanswered) == 1; }));
-    EXPECT_EQ(a.waiting<protocol::StartGranted>(), 0);
+    EXPECT_EQ(next_event<ports::StartRequested>()->step_id, 1);
+    loop_->answer_start({kA, "b1"_id, 1, 1, 1, ""});
+    const auto granted = a.next<protocol::StartGranted>();
+    EXPECT_EQ(granted->step_id, 1);
+    EXPECT_EQ(granted->n, 1);
+    EXPECT_EQ(granted->start_window_ms, 1000);
+    loop_->answer_start({kA, "b1"_id, 1, 1, 2, "cancelled"});
+    const auto denied = a.next<protocol::StartDenied>();
+    EXPECT_EQ(denied->n, 2);
+    EXPECT_EQ(denied->reason, "cancelled");
 }
 
 }  // namespace

@@ -195,7 +195,7 @@ TEST_F(IoSessionsTest, AcksAndRequestsReachTheirSession) {
 
     loop_->request_reports(kA, "b1"_id, {7});
     EXPECT_EQ(a.next<protocol::ReportRequest>()->step_ids, std::vector<std::int64_t>{7});
-    loop_->cancel_steps(kA, "b1"_id, {{7, 2}}, "cancelled");
+    loop_->cancel_steps(kA, "b1"_id, {{7, 2}}, "cancelled", false);
     const auto cancel = a.next<protocol::Cancel>();
     EXPECT_EQ(cancel->steps, (std::vector<protocol::StepRef>{{"b1"_id, 7, 2}}));
     EXPECT_EQ(cancel->reason, "cancelled");

@@ -1,0 +1,14 @@
+DROP FUNCTION tasker_explain_task(bigint, timestamptz);
+DROP FUNCTION tasker_explain_causes();
+DROP FUNCTION tasker_explain_places(bigint[], int[], bigint, boolean, timestamptz);
+DROP TYPE tasker_explain_place;
+DROP FUNCTION tasker_explain_deliveries(bigint[]);
+DROP TYPE tasker_explain_delivery;
+DROP FUNCTION tasker_explain_keys(int[], bigint);
+DROP TYPE tasker_explain_key;
+DROP FUNCTION tasker_next_claims(bigint, timestamptz);
+DROP TYPE tasker_explain_due, tasker_explain_profile;
+DROP FUNCTION tasker_sessions_serving(int[], bigint);
+DROP FUNCTION tasker_ruling_orchestrator(timestamptz);
+DROP FUNCTION tasker_matches_any(jsonb, text);
+DROP FUNCTION tasker_is_claimable(text, int, int, timestamptz, timestamptz);

@@ -1,0 +1,246 @@
+// tasker dlq list|show|replay|discard
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "orchestrator/cli/answers.hpp"
+#include "orchestrator/cli/command_groups.hpp"
+#include "orchestrator/cli/operations.hpp"
+
+namespace tasker::cli {
+namespace {
+
+std::string error_text(const Json& error) {
+    if (error.is_object() && error.contains("message")) return cell_text(error["message"]);
+    return cell_text(error);
+}
+
+/// "open", or how it was closed; an open one with a late success is nearly done.
+Cell status_cell(const Json& row) {
+    if (!row["is_open"].get<bool>()) return {cell_text(row["resolution"]), Style::dim};
+    if (row["has_late_result"].get<bool>()) return {"open, LATE SUCCESS", Style::warning};
+    return {"open", Style::bad};
+}
+
+struct Reason {
+    std::string_view word;
+    const char* meaning;
+};
+constexpr Reason kReasons[] = {
+    {"session_lost", "its worker went away before it reported; whether the work was done is not known"},
+    {"timed_out", "it did not report within its time; whether the work was done is not known"},
+    {"not_accepted", "its worker never accepted it; whether the work was done is not known"},
+    {"held_unstarted", "its worker held it and did not start it in time"},
+    {"handler_still_running",
+     "its time was over and the handler still ran: a retry would have run beside it"},
+    {"retries_exhausted", "it failed in each of its attempts"},
+    {"request_too_large", "its request is larger than limits.batch_bytes, so it cannot be sent"},
+};
+
+const char* meaning_of(std::string_view word) {
+    for (const auto& reason : kReasons) {
+        if (reason.word == word) return reason.meaning;
+    }
+    return "";
+}
+
+ExitCode list(const Context& context, const store::DeadLetterFilter& filter) {
+    if (filter.reason && *meaning_of(*filter.reason) == '\0') {
+        throw CommandError(ExitCode::usage,
+                           fmt::format("\"{}\" is no reason of a dead letter", printable(*filter.reason)),
+                           "`tasker dlq list --help` names them");
+    }
+    auto connection = context.connect_checked();
+    const std::string answer = store::dead_letter_list_json(connection, filter);
+    if (context.json) {
+        print_answer(context, answer);
+        return ExitCode::ok;
+    }
+    const Json rows = parse_answer(answer);
+    if (rows.empty()) {
+        context.print(filter.all ? "no such dead letter"
+                                 : "no open dead letter (--all also shows those that are closed)");
+        return ExitCode::ok;
+    }
+    Table table({{"ID", Align::right},
+                 {"STATUS"},
+                 {"REASON"},
+                 {"STEP", Align::right},
+                 {"NAME"},
+                 {"TASK", Align::right},
+                 {"TEMPLATE"},
+                 {"ATTEMPT", Align::right},
+                 {"LAST ERROR"},
+                 {"LAST WORKER"},
+                 {"SINCE"}});
+    for (const auto& row : rows) {
+        table.add({cell_text(row["dead_letter_id"]),
+                   status_cell(row),
+                   cell_text(row["reason"]),
+                   cell_text(row["workflow_step_id"]),
+                   {cell_text(row["name"]), Style::bold},
+                   cell_text(row["task_id"]),
+                   fmt::format("{}/{}:{}", cell_text(row["namespace"]), cell_text(row["task_name"]),
+                               cell_text(row["task_version"])),
+                   cell_text(row["attempt"]),
+                   shortened(error_text(row["last_error"]), 60),
+                   cell_text(row["last_worker"]),
+                   {cell_time(row["created_at"]), Style::dim}});
+    }
+    std::string text = table.text(context.color());
+    text.pop_back();
+    context.print(text);
+    return ExitCode::ok;
+}
+
+void print_facts(const Context& context, const Json& row) {
+    const auto fact = [&](const char* title, const std::string& text) {
+        if (text.empty()) return;
+        context.print(styled(fmt::format("  {:<12}", title), Style::dim, context.color()) + printable(text));
+    };
+    const auto status = status_cell(row);
+    const auto reason = cell_text(row["reason"]);
+    context.print(fmt::format("dead letter {}  {}  {}", cell_text(row["dead_letter_id"]), reason,
+                              styled(status.text, status.style, context.color())));
+    fact("meaning", meaning_of(reason));
+    fact("step", fmt::format("{} ({}), attempt {}; now {} at attempt {}", cell_text(row["workflow_step_id"]),
+                             cell_text(row["name"]), cell_text(row["attempt"]), cell_text(row["state"]),
+                             cell_text(row["attempts"])));
+    fact("task", fmt::format("{} ({}/{}:{}), {}", cell_text(row["task_id"]), cell_text(row["namespace"]),
+                             cell_text(row["task_name"]), cell_text(row["task_version"]),
+                             cell_text(row["task_state"])));
+    fact("handler",
+         fmt::format("{}, on_orphan {}", cell_text(row["handler_class"]), cell_text(row["on_orphan"])));
+    fact("last error", shortened(cell_text(row["last_error"]), 1000));
+    fact("last worker", cell_text(row["last_worker"]));
+    fact("since", cell_time(row["created_at"]));
+    if (!row["is_open"].get<bool>()) {
+        fact("closed", fmt::format("{} at {} by {}", cell_text(row["resolution"]),
+                                   cell_time(row["resolved_at"]), cell_text(row["resolved_by"])));
+        fact("because", cell_text(row["resolution_reason"]));
+    }
+}
+
+void print_choices(const Context& context, const Json& row) {
+    const auto id = cell_text(row["dead_letter_id"]);
+    const auto step = cell_text(row["workflow_step_id"]);
+    if (row["has_late_result"].get<bool>()) {
+        context.print("\n" + styled("A LATE SUCCESS IS KNOWN: this attempt has completed after all, with",
+                                    Style::warning, context.color()));
+        context.print("  " + shortened(cell_text(row["late_result"]), 2000));
+    }
+    if (!row["is_open"].get<bool>() || !row["is_current"].get<bool>()) return;
+    context.print("\n" + styled("what you can do", Style::bold, context.color()));
+    if (row["has_late_result"].get<bool>()) {
+        context.print(
+            fmt::format("  tasker step resolve {} --results @late   take the late result and go on", step));
+    }
+    context.print(fmt::format("  tasker dlq replay {}   run the step again", id));
+    context.print(fmt::format(
+        "  tasker step resolve {} --results JSON   it was done otherwise: go on with these results", step));
+    context.print(fmt::format("  tasker dlq discard {}   leave the step in error and close this", id));
+}
+
+ExitCode show(const Context& context, std::int64_t id) {
+    auto connection = context.connect_checked();
+    const auto answer = store::dead_letter_json(connection, id);
+    if (!answer) {
+        throw CommandError(ExitCode::not_found, fmt::format("there is no dead letter {}", id),
+                           "see `tasker dlq list --all`");
+    }
+    if (context.json) {
+        print_answer(context, *answer);
+        return ExitCode::ok;
+    }
+    const Json row = parse_answer(*answer);
+    print_facts(context, row);
+    print_choices(context, row);
+    return ExitCode::ok;
+}
+
+std::shared_ptr<std::int64_t> add_id(CLI::App* command) {
+    auto id = std::make_shared<std::int64_t>();
+    command->add_option("id", *id, "the dead letter, as `tasker dlq list` prints it")
+        ->required()
+        ->type_name("ID");
+    return id;
+}
+
+void add_list(CLI::App* group, Context& context) {
+    auto filter = std::make_shared<store::DeadLetterFilter>();
+    CLI::App* command = group->add_subcommand("list", "list the open ones, the newest first");
+    command->add_flag("--all", filter->all, "also those that are closed");
+    command->add_option("--task", filter->task_id, "only of this task")->type_name("ID");
+    command
+        ->add_option("--reason", filter->reason,
+                     "session_lost, timed_out, not_accepted, held_unstarted, handler_still_running, "
+                     "retries_exhausted or request_too_large")
+        ->type_name("REASON");
+    command->add_option("--limit", filter->limit, "how many (default 50)")
+        ->type_name("N")
+        ->check(CLI::Range(1, 100'000).description(""));
+    command->footer("Examples:\n  tasker dlq list\n  tasker dlq list --reason session_lost --json");
+    context.on_run(command, [&context, filter] { return list(context, *filter); });
+}
+
+void add_show(CLI::App* group, Context& context) {
+    CLI::App* command = group->add_subcommand("show", "show one: what happened, and what you can do");
+    const auto id = add_id(command);
+    command->footer(
+        "A success that came too late is shown with its output: `tasker step resolve STEP_ID --results "
+        "@late`\n"
+        "takes it. --json prints all columns with transitions[], the history of its step.\n"
+        "\nExample:\n  tasker dlq show 3");
+    context.on_run(command, [&context, id] { return show(context, *id); });
+}
+
+void add_closing(CLI::App* group, Context& context) {
+    CLI::App* replay = group->add_subcommand("replay", "run its step again");
+    const auto replay_id = add_id(replay);
+    const auto replay_note = add_note_options(replay);
+    replay->footer(
+        std::string(
+            "As `tasker step retry`, but only if the step is still at the attempt that the dead letter is\n"
+            "about. Look first: a step with on_orphan: dead_letter may have had its effect already.\n\n") +
+        kOperationExitCodes + "\nExample:\n  tasker dlq replay 3 --reason 'no payment was made'");
+    context.on_run(replay, [&context, replay_id, replay_note] {
+        auto connection = context.connect_checked();
+        return report_operation(context, store::replay_dead_letter(connection, *replay_id, *replay_note));
+    });
+
+    CLI::App* discard = group->add_subcommand("discard", "close it; its step stays in error");
+    const auto discard_id = add_id(discard);
+    const auto discard_note = add_note_options(discard);
+    discard->footer(
+        std::string("Nothing is deleted: `tasker dlq list --all` still shows it, and the step may still be\n"
+                    "retried or resolved by its own id.\n\n") +
+        kOperationExitCodes + "\nExample:\n  tasker dlq discard 3 --reason 'test order'");
+    context.on_run(discard, [&context, discard_id, discard_note] {
+        auto connection = context.connect_checked();
+        return report_operation(context, store::discard_dead_letter(connection, *discard_id, *discard_note));
+    });
+}
+
+}  // namespace
+
+void add_dlq_commands(CLI::App& app, Context& context) {
+    CLI::App* group = app.add_subcommand("dlq", "dead letters: steps that need a person's decision");
+    group->require_subcommand(1);
+    group->footer(
+        "A dead letter is written when a step ends in error because its worker was lost or its time was "
+        "over,\n"
+        "because it used up its attempts, or because its request is too large to be sent. Replay it, "
+        "resolve\n"
+        "its step (tasker step resolve), or discard it.\n"
+        "\n"
+        "Examples:\n"
+        "  tasker dlq list\n"
+        "  tasker dlq show 3\n"
+        "  tasker dlq replay 3 --reason 'no payment was made'\n"
+        "  tasker step resolve 42 --results @late");
+    add_list(group, context);
+    add_show(group, context);
+    add_closing(group, context);
+}
+
+}  // namespace tasker::cli

@@ -1,0 +1,120 @@
+// tasker step retry|resolve|cancel
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "orchestrator/cli/command_groups.hpp"
+#include "orchestrator/cli/json_argument.hpp"
+#include "orchestrator/cli/operations.hpp"
+
+namespace tasker::cli {
+namespace {
+
+std::shared_ptr<std::int64_t> add_step_id(CLI::App* command) {
+    auto id = std::make_shared<std::int64_t>();
+    command->add_option("step", *id, "its id, as `tasker task show` prints it")
+        ->required()
+        ->type_name("STEP_ID");
+    return id;
+}
+
+ExitCode resolve(const Context& context, std::int64_t id, const std::optional<std::string>& results,
+                 const store::OperatorNote& note) {
+    if (results == "@late") {
+        auto connection = context.connect_checked();
+        return report_operation(context, store::resolve_step_with_late_result(connection, id, note));
+    }
+    std::optional<std::string> text;
+    if (results) {
+        text = read_json_argument(*results, "--results");
+        if (!Json::accept(*text)) {
+            throw CommandError(ExitCode::usage, "--results: this is no JSON",
+                               "quote it for the shell: --results '{\"payment_id\": \"p-17\"}'");
+        }
+    }
+    auto connection = context.connect_checked();
+    try {
+        return report_operation(context, store::resolve_step(connection, id, text, note));
+    } catch (const store::DatabaseError& error) {
+        // JSON that jsonb cannot hold: \u0000, half a surrogate pair, numbers beyond numeric.
+        if (error.sqlstate() != "22P02" && error.sqlstate() != "22P05" && error.sqlstate() != "22003") throw;
+        throw CommandError(ExitCode::usage,
+                           fmt::format("--results: the database cannot hold this: {}", error.what()));
+    }
+}
+
+void add_retry(CLI::App* group, Context& context) {
+    CLI::App* command = group->add_subcommand("retry", "give a step in error another go");
+    const auto id = add_step_id(command);
+    const auto note = add_note_options(command);
+    command->footer(
+        std::string(
+            "The step becomes ready again with as many further attempts as its template gives, and its\n"
+            "task goes on. Its dead letter, if it has one, is closed as replayed. What depends on the\n"
+            "step has waited and runs when it completes.\n\n") +
+        kOperationExitCodes + "\nExample:\n  tasker step retry 42 --reason 'the bank is back'");
+    context.on_run(command, [&context, id, note] {
+        auto connection = context.connect_checked();
+        return report_operation(context, store::retry_step(connection, *id, *note));
+    });
+}
+
+void add_resolve(CLI::App* group, Context& context) {
+    CLI::App* command =
+        group->add_subcommand("resolve", "declare a step in error done, with results of your own");
+    const auto id = add_step_id(command);
+    auto results = std::make_shared<std::optional<std::string>>();
+    command
+        ->add_option("--results", *results,
+                     "what the steps that depend on it get; @late: the output its last attempt reported too "
+                     "late (another file of that name: @./late)")
+        ->type_name("JSON|@FILE|-|@late");
+    const auto note = add_note_options(command);
+    command->footer(
+        std::string("For work that was done by hand, or that a late success proves done. The step becomes\n"
+                    "resolved_manually, its children run with these results, its dead letter is closed as\n"
+                    "resolved. `tasker dlq show` tells whether a late success is known.\n\n") +
+        kOperationExitCodes +
+        "\nExamples:\n"
+        "  tasker step resolve 42 --results '{\"payment_id\": \"p-17\"}' --reason 'paid by hand'\n"
+        "  tasker step resolve 42 --results @payment.json\n"
+        "  tasker step resolve 42 --results @late");
+    context.on_run(command, [&context, id, results, note] { return resolve(context, *id, *results, *note); });
+}
+
+void add_cancel(CLI::App* group, Context& context) {
+    CLI::App* command = group->add_subcommand("cancel", "cancel a step and all that depend on it");
+    const auto id = add_step_id(command);
+    const auto note = add_note_options(command);
+    command->footer(
+        std::string(
+            "For steps that have not ended. A worker that runs it is told; a result that still comes is\n"
+            "recorded and changes nothing. Cancelled steps stay so. Other branches of the task go on; it\n"
+            "ends as cancelled (or error) when nothing else can move.\n\n") +
+        kOperationExitCodes + "\nExample:\n  tasker step cancel 43 --reason 'not needed any more'");
+    context.on_run(command, [&context, id, note] {
+        auto connection = context.connect_checked();
+        return report_operation(context, store::cancel_step(connection, *id, *note));
+    });
+}
+
+}  // namespace
+
+void add_step_commands(CLI::App& app, Context& context) {
+    CLI::App* group = app.add_subcommand("step", "retry, resolve or cancel one step of a task");
+    group->require_subcommand(1);
+    group->footer(
+        "A step in error waits for a person: retry it, or resolve it. `tasker task show ID` lists the steps "
+        "of\n"
+        "a task; `tasker dlq list` those that ran out of attempts or lost their workers.\n"
+        "\n"
+        "Examples:\n"
+        "  tasker step retry 42 --reason 'the bank is back'\n"
+        "  tasker step resolve 42 --results '{\"payment_id\": \"p-17\"}'\n"
+        "  tasker step cancel 43");
+    add_retry(group, context);
+    add_resolve(group, context);
+    add_cancel(group, context);
+}
+
+}  // namespace tasker::cli

@@ -1,0 +1,188 @@
+// Deliveries that end without a report: lost sessions, time-outs, batches nobody took, starts that are asked
+// for.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "orchestrator/engine/turn_draft.hpp"
+#include "tests/unit/engine/messages.hpp"
+
+namespace tasker::engine {
+namespace {
+
+using core::BatchState;
+using protocol::ReportStatus;
+using std::chrono::milliseconds;
+
+class DraftLoss : public ::testing::Test {
+  protected:
+    // Runs one turn on what is known and takes its result over, as a commit does.
+    TurnDraft turn(const std::vector<ports::Inbound>& inbound, bool grace_over = false) {
+        auto draft = begin();
+        for (const auto& message : inbound) draft.receive(message);
+        if (grace_over) draft.end_grace(kBatch);
+        return end(std::move(draft));
+    }
+    TurnDraft begin() {
+        DraftContext context;
+        context.find_batch = [this](const std::string& uuid) -> const OpenBatch* {
+            return uuid == batch.batch_uuid ? &batch : nullptr;
+        };
+        context.batches_of = [this](const std::string& session) {
+            return session == batch.session ? std::vector<std::string>{batch.batch_uuid}
+                                            : std::vector<std::string>{};
+        };
+        context.random = [] { return 0.5; };
+        context.now = milliseconds(1000);
+        context.reconcile_grace = milliseconds(5000);
+        return TurnDraft(std::move(context));
+    }
+    TurnDraft end(TurnDraft draft) {
+        draft.close();
+        if (draft.touched().contains(kBatch)) batch = draft.touched().at(kBatch);
+        return draft;
+    }
+    // "1:session_lost 2:session_lost"
+    static std::string orphans_of(const TurnDraft& draft) {
+        std::string text;
+        for (const auto& orphan : draft.input().orphans)
+            text += (text.empty() ? "" : " ") + std::to_string(orphan.step_id) + ":" + orphan.reason;
+        return text;
+    }
+    static std::string hand_backs_of(const TurnDraft& draft) {
+        std::string text;
+        for (const auto& back : draft.input().hand_backs)
+            text += (text.empty() ? "" : " ") + std::to_string(back.step_id) + ":" + back.reason;
+        return text;
+    }
+    static ports::SessionLost lost(bool drained = false) { return {"s1", "w1", "lease_ended", 2, drained}; }
+
+    OpenBatch batch = batch_of({1, 2});
+};
+
+TEST_F(DraftLoss, WhatALostSessionHadIsOrphanedAndItsBatchTimesOut) {
+    const auto draft = turn({lost()});
+    EXPECT_EQ(orphans_of(draft), "1:session_lost 2:session_lost");
+    EXPECT_EQ(hand_backs_of(draft), "");
+    EXPECT_EQ(batch.state, BatchState::timed_out);
+    EXPECT_EQ(draft.ended().at(0).steps.size(), 2U) << "a worker that comes back has to be told";
+}
+
+TEST_F(DraftLoss, AReportOfTheSameTurnCountsAlthoughItStandsBehindTheLoss) {
+    const auto draft = turn({lost(), report(partial(1, 1))});
+    EXPECT_EQ(orphans_of(draft), "2:session_lost");
+    EXPECT_EQ(draft.input().messages.at(0).message_class, ports::MessageClass::final);
+}
+
+TEST_F(DraftLoss, ADrainedGoodbyeProvesThatTheRestWasNeverStarted) {
+    const auto draft = turn({report(partial(1, 1)), lost(true)});
+    EXPECT_EQ(orphans_of(draft), "");
+    EXPECT_EQ(hand_backs_of(draft), "2:drained");
+    EXPECT_EQ(batch.state, BatchState::completed);
+}
+
+TEST_F(DraftLoss, AStartThatWasNeverGrantedIsProofAndAGrantedOneIsNot) {
+    batch.steps[0].claim_first = true;
+    batch.steps[1].claim_first = true;
+    batch.steps[1].granted = true;
+    const auto draft = turn({lost()});
+    EXPECT_EQ(hand_backs_of(draft), "1:never_granted");
+    EXPECT_EQ(orphans_of(draft), "2:session_lost");
+}
+
+TEST_F(DraftLoss, AnotherSessionsLossIsNone) {
+    EXPECT_FALSE(turn({ports::SessionLost{"s2", "w", "gone", 1, false}}).input().writes_anything());
+}
+
+TEST_F(DraftLoss, ATimeOutEndsOneStepAndItsReportIsStillRecorded) {
+    auto draft = begin();
+    draft.time_out(kBatch, 1);
+    draft = end(std::move(draft));
+    EXPECT_EQ(orphans_of(draft), "1:timed_out");
+    EXPECT_EQ(batch.state, BatchState::published) << "step 2 is still expected";
+    const auto late = turn({report(partial(1, 1))});
+    EXPECT_EQ(late.input().messages.at(0).message_class, ports::MessageClass::final) << "the database judges";
+    EXPECT_TRUE(batch.steps[0].expected.orphaned);
+    auto again = begin();
+    again.time_out(kBatch, 1);
+    EXPECT_EQ(orphans_of(end(std::move(again))), "") << "over is over";
+}
+
+TEST_F(DraftLoss, AnIgnoredBatchIsOrphanedUnlessItShowedLife) {
+    EXPECT_EQ(orphans_of(turn({ports::NotAccepted{"s1", kBatch}})), "1:not_accepted 2:not_accepted");
+    batch = batch_of({1, 2});
+    batch.accepted = true;
+    EXPECT_EQ(orphans_of(turn({ports::NotAccepted{"s1", kBatch}})), "");
+    batch = batch_of({1, 2});
+    EXPECT_EQ(orphans_of(turn({ports::NotAccepted{"s1", kBatch}, report(partial(1, 1))})), "");
+    batch = batch_of({1, 2});
+    EXPECT_EQ(orphans_of(turn({ports::NotAccepted{"s9", kBatch}})), "") << "not its session";
+}
+
+TEST_F(DraftLoss, StepsThatTheSessionDoesNotKnowAreOrphaned) {
+    EXPECT_EQ(orphans_of(turn({ports::StepsAbsent{"s1", kBatch, {2}}})), "2:absent");
+    EXPECT_EQ(batch.state, BatchState::published);
+}
+
+TEST_F(DraftLoss, AHeldStepIsCalledInFirstAndOrphanedThen) {
+    auto draft = turn({ports::HeldTooLong{"s1", kBatch, 1, false}});
+    EXPECT_EQ(orphans_of(draft), "");
+    ASSERT_EQ(draft.unstarted().size(), 1U);
+    EXPECT_EQ(draft.unstarted()[0].steps.at(0).step_id, 1);
+    draft = turn({ports::HeldTooLong{"s1", kBatch, 1, true}});
+    EXPECT_EQ(orphans_of(draft), "1:held_unstarted");
+    batch = batch_of({1});
+    batch.steps[0].claim_first = true;
+    draft = turn({ports::HeldTooLong{"s1", kBatch, 1, false}});
+    EXPECT_TRUE(draft.unstarted().empty()) << "it waits for its grant";
+}
+
+TEST_F(DraftLoss, AStartIsAskedOfTheDatabaseOnceHoweverOftenItIsRepeated) {
+    batch.steps[0].claim_first = true;
+    const auto draft =
+        turn({ports::StartRequested{"s1", kBatch, 1, 1, 1}, ports::StartRequested{"s1", kBatch, 1, 1, 2}});
+    ASSERT_EQ(draft.input().starts.size(), 1U);
+    EXPECT_EQ(draft.starts().at(0).n, 2);
+    EXPECT_TRUE(draft.refused_starts().empty());
+}
+
+TEST_F(DraftLoss, AStartIsRefusedWithoutTheDatabaseWhenNothingOfItIsOut) {
+    auto draft = turn({ports::StartRequested{"s1", kBatch, 9, 1, 1}});
+    EXPECT_EQ(draft.refused_starts().at(0).refusal, "unknown_step");
+    draft = turn({ports::StartRequested{"s1", kBatch, 1, 7, 1}});
+    EXPECT_EQ(draft.refused_starts().at(0).refusal, "ended") << "another attempt";
+    draft = turn({ports::StartRequested{"s2", kBatch, 1, 1, 1}});
+    EXPECT_EQ(draft.refused_starts().at(0).refusal, "unknown_step") << "another session";
+    turn({lost()});
+    draft = turn({ports::StartRequested{"s1", kBatch, 1, 1, 1}});
+    EXPECT_EQ(draft.refused_starts().at(0).refusal, "ended");
+    EXPECT_TRUE(draft.input().starts.empty());
+}
+
+TEST_F(DraftLoss, WhatALostSessionLeftOutIsStoredWithoutAnAlert) {
+    turn({lost()});
+    const auto quiet = turn({}, true);
+    ASSERT_EQ(quiet.input().batches.size(), 1U);
+    EXPECT_EQ(quiet.input().batches[0].reconciliation, core::ReconciliationStatus::discrepancy);
+    EXPECT_TRUE(quiet.alerts().empty());
+}
+
+TEST_F(DraftLoss, ACompletionThatNeverCameIsAnAlert) {
+    turn({report(partial(1, 1)), report(partial(2, 2))});
+    const auto loud = turn({}, true);
+    EXPECT_EQ(loud.alerts(), std::vector<std::string>{kBatch});
+}
+
+TEST_F(DraftLoss, ADifferentResultOfAnOrphanIsAConflictEvenWithTheSameStatus) {
+    turn({report(partial(1, 1)), report(partial(2, 2))});
+    auto other = partial(1, 1);
+    other.output_json = R"({"ok":false})";
+    const auto draft = turn({report(other)});
+    EXPECT_TRUE(batch.steps[0].expected.conflicting_report);
+    EXPECT_EQ(draft.input().messages.at(0).message_class, ports::MessageClass::duplicate);
+}
+
+}  // namespace
+}  // namespace tasker::engine
