@@ -17,6 +17,6 @@ class Slow(StepHandler):
         end = time.monotonic() + ms / 1000
         while (left := end - time.monotonic()) > 0:
             if step.cancelled():
-                raise RetryableError("cancelled while it slept")
+                raise RetryableError(f"stopped: {step.cancel_reason}")
             time.sleep(min(left, LOOK_EVERY_S))
         return {"slept_ms": ms}

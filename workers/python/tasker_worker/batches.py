@@ -31,6 +31,7 @@ class StepRun:
         "announced",
         "reported",
         "timeout_s",
+        "grace_ends",
     )
 
     def __init__(self, request: StepRequest, batch: "Batch", entry: HandlerEntry) -> None:
@@ -50,6 +51,8 @@ class StepRun:
         #: a final report went out (a timed-out handler may still be running)
         self.reported = False
         self.timeout_s = request.metadata.timeout_ms / 1000.0
+        #: its time is over and it was told to stop; when this monotonic time comes it is reported
+        self.grace_ends: Optional[float] = None
 
     @property
     def step_id(self) -> int:

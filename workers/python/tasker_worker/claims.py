@@ -2,7 +2,8 @@
 
 A request is repeated with the next n until it is answered. A grant counts only for the window the
 orchestrator names, measured from when *that* request was sent, on a clock that goes on while the machine
-sleeps; so a worker that was frozen in between does not start what somebody else may have taken over.
+sleeps; so a worker that was frozen in between does not start what somebody else may have taken over. A step
+whose window is over is handed back. The pool looks at the clock once more right before the start.
 """
 
 from collections import deque
@@ -15,23 +16,20 @@ from .wire.messages import StartDenied, StartGranted, StartRequest
 
 # Requests whose time is remembered per step; an older grant is as good as lost.
 _REMEMBERED_MAX = 32
-# After so many grants that came too late (or were used too late) the step is handed back.
-MISSED_WINDOWS_MAX = 5
 
 Key = Tuple[str, int]
 
 
 class Claim:
-    """A step that asks: when each request was sent (boot time) and how often a window was missed."""
+    """A step that asks, and when each request was sent (boot time)."""
 
-    __slots__ = ("run", "n", "sent", "next_at", "missed")
+    __slots__ = ("run", "n", "sent", "next_at")
 
     def __init__(self, run: StepRun) -> None:
         self.run = run
         self.n = 0
         self.sent: Dict[int, float] = {}
         self.next_at = 0.0
-        self.missed = 0
 
 
 class Claims:
@@ -43,7 +41,6 @@ class Claims:
         self.resend_s = 1.0
         self.waiting: Deque[StepRun] = deque()
         self._asking: Dict[Key, Claim] = {}
-        self._granted: Dict[Key, Claim] = {}
 
     @property
     def asking(self) -> int:
@@ -55,10 +52,8 @@ class Claims:
             yield claim.run
 
     def ask(self, run: StepRun, now: float) -> None:
-        """Sends the first request, or the next one after a missed window."""
-        key = (run.batch.batch_id, run.step_id)
-        claim = self._granted.pop(key, None) or Claim(run)
-        self._asking[key] = claim
+        """Sends the first request."""
+        claim = self._asking[(run.batch.batch_id, run.step_id)] = Claim(run)
         self._request(claim, now)
 
     def tick(self, now: float) -> None:
@@ -70,9 +65,9 @@ class Claims:
         return min((claim.next_at for claim in self._asking.values()), default=None)
 
     def granted(self, message: StartGranted, now: float) -> Tuple[Optional[StepRun], Optional[StepRun]]:
-        """(the step that may start, the step to hand back since it misses its windows); mostly one None.
+        """(the step that may start, the step to hand back since its window is over); at least one is None.
 
-        Both are None for an answer to nothing, and when the step asks once more.
+        Both are for an answer to nothing, and to a request that has been repeated since.
         """
         key = (message.batch_id, message.step_id)
         claim = self._asking.get(key)
@@ -83,26 +78,13 @@ class Claims:
             return None, None
         start_by = sent + message.start_window_ms / 1000.0
         if self._clock() > start_by:
-            return None, self.missed_window(claim, now)
+            if message.n < claim.n:
+                return None, None  # a later request is on its way, with a window of its own
+            del self._asking[key]
+            return None, claim.run
         del self._asking[key]
-        self._granted[key] = claim
         claim.run.start_by = start_by
         return claim.run, None
-
-    def too_late(self, run: StepRun, now: float) -> Optional[StepRun]:
-        """A granted step found no thread in its window: it asks again, or is returned to be handed back."""
-        key = (run.batch.batch_id, run.step_id)
-        claim = self._granted.pop(key, None) or Claim(run)
-        run.start_by, run.missed_window = None, False
-        self._asking[key] = claim
-        return self.missed_window(claim, now)
-
-    def missed_window(self, claim: Claim, now: float) -> Optional[StepRun]:
-        claim.missed += 1
-        if claim.missed >= MISSED_WINDOWS_MAX:
-            return claim.run
-        self._request(claim, now)
-        return None
 
     def denied(self, message: StartDenied) -> Optional[StepRun]:
         """The step that may not start, or None when the answer is to nothing."""
@@ -120,10 +102,6 @@ class Claims:
         except ValueError:
             return False
         return True
-
-    def forget(self, run: StepRun) -> None:
-        """A granted step has ended or was taken back."""
-        self._granted.pop((run.batch.batch_id, run.step_id), None)
 
     def _request(self, claim: Claim, now: float) -> None:
         run = claim.run

@@ -42,10 +42,10 @@ environment:
 
 signals:
   SIGTERM, SIGINT   drain: hand back what has not started, finish the rest, wait for the acks;
-                    a second one exits at once
+                    a second one says goodbye and exits, a third one exits at once
 
 exit codes:
-  0 drained   1 crashed   2 bad option, configuration, template or handler
+  0 drained   1 crashed   2 bad option, configuration, template, handler or outbox file
   3 refused by the orchestrator   4 the drain limit was reached with work left"""
 
 
@@ -93,7 +93,31 @@ OPTIONS: List[Tuple[Tuple[str, ...], str, type, Any, str]] = [
         10_000,
         "reports kept until acknowledged; when there are so many, nothing new starts (default 10000)",
     ),
+    (
+        ("--outbox-bytes",),
+        "N",
+        int,
+        64 * 1024 * 1024,
+        "the same limit in bytes; whichever is reached first counts (default 67108864)",
+    ),
+    (
+        ("--outbox",),
+        "PATH",
+        str,
+        None,
+        "keep unacknowledged reports in this file as well: a process that is started again with it sends what"
+        " its predecessor could not; one file per worker",
+    ),
     (("--drain-timeout",), "SECONDS", float, 30.0, "how long an orderly end may take (default 30)"),
+    (
+        ("--silence-ms",),
+        "N",
+        int,
+        5_000,
+        "connect anew when nothing was heard for so long; at least 5 heartbeats (default 5000)",
+    ),
+    (("--reconnect-max-ms",), "N", int, 2_000, "longest pause between tries to connect (default 2000)"),
+    (("--resend-max-ms",), "N", int, 30_000, "longest wait before a report is sent again (default 30000)"),
     (("--log-level",), "LEVEL", str, "info", "debug, info, warn or error (default info)"),
 ]
 
@@ -137,6 +161,11 @@ def settings_from(args: argparse.Namespace) -> Settings:
         capacity=args.capacity,
         prefetch=args.prefetch,
         outbox_limit=args.outbox_limit,
+        outbox_bytes=args.outbox_bytes,
+        outbox_path=args.outbox,
+        silence_ms=args.silence_ms,
+        reconnect_max_ms=args.reconnect_max_ms,
+        resend_max_ms=args.resend_max_ms,
         drain_timeout_s=args.drain_timeout,
         log_level=args.log_level,
         environment=settings.environment_name(),
@@ -198,10 +227,13 @@ def _drain_on_signals(worker: Worker) -> None:
     asked: List[int] = []
 
     def on_signal(number: int, _frame: Any) -> None:
-        if asked:
-            os._exit(128 + number)
         asked.append(number)
-        worker.request_drain(signal.Signals(number).name)
+        if len(asked) == 1:
+            worker.request_drain(signal.Signals(number).name)
+        elif len(asked) == 2:
+            worker.request_interrupt(128 + number)
+        else:
+            os._exit(128 + number)
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)

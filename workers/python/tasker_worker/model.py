@@ -14,12 +14,16 @@ EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
 class CancelFlag:
-    """Set by the worker, read by the handler through `step.cancelled()`."""
+    """Set by the worker, read by the handler through `step.cancelled()` and `step.cancel_reason`."""
 
-    __slots__ = ("is_set",)
+    __slots__ = ("reason",)
 
     def __init__(self) -> None:
-        self.is_set = False
+        self.reason: Optional[str] = None
+
+    def set(self, reason: str) -> None:
+        """The last reason counts: a handler that ignored a cancel can still run out of time."""
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,12 @@ class Step:
     def cancelled(self) -> bool:
         """Whether the result is no longer wanted (cancelled, or timed out). Long handlers ask now and then
         and stop when it is true."""
-        return self.cancel_flag.is_set
+        return self.cancel_flag.reason is not None
+
+    @property
+    def cancel_reason(self) -> Optional[str]:
+        """Why it is not wanted: the orchestrator's words, or `timeout`; None while it is wanted."""
+        return self.cancel_flag.reason
 
 
 @dataclass(frozen=True, slots=True)

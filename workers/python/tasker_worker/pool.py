@@ -31,6 +31,16 @@ _ESTIMATE_STEP = 1.2
 _ESTIMATE_MIN_S = 1e-6
 
 
+# Results below this size are not counted one by one while they wait to be collected.
+LARGE_BYTES = 16 * 1024
+
+
+def large_bytes(run: StepRun) -> int:
+    """The size of its result when that counts on the way to the outbox, else 0."""
+    output = run.outcome.output_json if run.outcome is not None else None
+    return len(output) if output is not None and len(output) >= LARGE_BYTES else 0
+
+
 class WakeUp:
     """Makes a poll return from another thread (or a signal handler)."""
 
@@ -78,6 +88,12 @@ class HandlerPool:
         self._limits = limits
         self._effects = effects
         self._closing = False
+        #: how many bytes of results the outbox still takes; 0 while it is full
+        self._room_bytes = 2**63
+        #: bytes of large results that wait in `done`
+        self._waiting_bytes = 0
+        self._waiting_lock = threading.Lock()
+        self._held_back = False
         self._head: Optional[StepRun] = None
         self._head_since = 0.0
 
@@ -87,6 +103,9 @@ class HandlerPool:
             self._ready.extendleft(reversed(runs))
         else:
             self._ready.extend(runs)
+        if not self._may_start():
+            self._held_back = True
+            return
         short = all(run.entry.typical_seconds < SHORT_S for run in runs)
         self._wake(1 if short else len(runs))
 
@@ -100,6 +119,8 @@ class HandlerPool:
         except IndexError:
             self._head = None
             return None
+        if not self._may_start():
+            return None
         if not self._idle and len(self._threads) >= self.capacity:
             return None
         if head is not self._head:
@@ -109,6 +130,22 @@ class HandlerPool:
             self._head = None
             return None
         return self._head_since + STALL_S
+
+    def set_room(self, room_bytes: int, collected_bytes: int) -> None:
+        """How many bytes of results may still come, after so many of `done` have been collected.
+
+        While it is used up by what waits in `done`, no thread takes a step; those that run go on.
+        """
+        self._room_bytes = room_bytes
+        if collected_bytes:
+            with self._waiting_lock:
+                self._waiting_bytes -= collected_bytes
+        if self._held_back and self._may_start():
+            self._held_back = False
+            self._wake(len(self._ready))
+
+    def _may_start(self) -> bool:
+        return self._waiting_bytes < self._room_bytes
 
     def take_back(self, run: StepRun) -> bool:
         """Removes a step that no thread has taken; False when it is too late. After True it never starts."""
@@ -141,17 +178,24 @@ class HandlerPool:
         sleep.acquire()
         while True:
             try:
+                if not self._may_start():
+                    self._held_back = True
+                    raise IndexError
                 run = self._ready.popleft()
             except IndexError:
                 if self._closing:
                     return
                 self._idle.append(sleep)
                 # A step may have come between the look and the entry in the list of sleepers.
-                if (self._ready or self._closing) and self._withdraw(sleep):
+                if (self._ready and self._may_start() or self._closing) and self._withdraw(sleep):
                     continue
                 sleep.acquire()
                 continue
             self._run(run)
+            size = large_bytes(run)
+            if size:
+                with self._waiting_lock:
+                    self._waiting_bytes += size
             self.done.append(run)
             self._wake_up.ring()
 

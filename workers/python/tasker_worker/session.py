@@ -13,10 +13,11 @@ runs once. This class holds no socket and reads no clock: frames and times come 
 import os
 import secrets
 import socket
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from .logs import Log
 from .outbox import Entry, Outbox
+from .outbox_file import Stored
 from .outcome import ResultLimits
 from .reports import sent_by
 from .settings import Settings
@@ -30,13 +31,16 @@ log = Log(__name__)
 
 HELLO_S = 1.0
 RETRY_MIN_S = 0.1
-SILENCE_S = 5.0
 SILENCE_HEARTBEATS = 5
 REBUILD_MAX_S = 30.0
 RESEND_BURST = 500
-PREVIOUS_SESSIONS_MAX = 8
+PREVIOUS_SESSIONS_MAX = 100
 # Exit codes of the worker.
 EXIT_DRAINED, EXIT_REFUSED, EXIT_DRAIN_LIMIT = 0, 3, 4
+# Reasons of goodbye. The first is a promise: everything this session ever started was reported and
+# acknowledged, so whatever else was sent to it never started. It must not be said in any other case.
+DRAINED = "drained"
+HANDLERS_RUNNING, DEADLINE, INTERRUPTED, CRASHED = "handlers_running", "deadline", "interrupted", "crashed"
 
 
 def new_session_id() -> str:
@@ -53,7 +57,7 @@ class Session:
         outbox: Outbox,
         limits: ResultLimits,
         send: Callable[[bytes], None],
-        reopen: Callable[[str], None],
+        reopen: Callable[[str, Sequence[str]], None],
         handlers: List[str],
         namespaces: List[str],
     ) -> None:
@@ -76,8 +80,9 @@ class Session:
         self._silent_at = 0.0
         self._rebuilds = 0
         self._drain_by: Optional[float] = None
-        self._drain_reason = ""
         self._ever_welcomed = False
+        #: control topics of sessions whose reports this one replays: only acks are taken from them
+        self._inherited: Dict[bytes, str] = {}
         self._set_id(new_session_id())
         self._handle: Dict[type, Callable[[Any, float], None]] = {
             wire.Probe: self._on_probe,
@@ -98,12 +103,23 @@ class Session:
         self._control_topic = f"control.{session}".encode()
         self._work.session = session
 
+    def inherit(self, stored: List[Stored], now: float) -> None:
+        """Takes over what predecessors left in the outbox file; it is sent once the orchestrator answers."""
+        for report in stored:
+            # A hand-back has no sent_by: its ack comes to the session it names.
+            replay = report.frame.startswith(b"results ")
+            self._outbox.restore(report, sent_by(report.frame, self.id) if replay else report.frame, now)
+            self._inherited[f"control.{report.session}".encode()] = report.session
+        self._previous = list(dict.fromkeys(report.session for report in stored))
+        if stored:
+            log.info("reports of a predecessor are sent", reports=len(stored), sessions=len(self._previous))
+
     # ------------------------------------------------------------------ what comes in
 
     def start(self, now: float) -> None:
         """Opens the sockets and begins to greet."""
-        self._reopen(self.id)
-        self._silent_at = now + SILENCE_S
+        self._reopen(self.id, list(self._inherited.values()))
+        self._silent_at = now + self._patience_s
         self._greet(now)
 
     def results_path_open(self, topics: List[bytes], now: float) -> None:
@@ -116,7 +132,8 @@ class Session:
         try:
             topic, body = codec.split_frame(frame)
             if topic != self._steps_topic and topic != self._control_topic:
-                return  # a subscription is only a prefix
+                if topic not in self._inherited:
+                    return  # a subscription is only a prefix
             # Twice the limit, so that a batch slightly too large can still be read and handed back.
             message = codec.decode_orchestrator_message(body, 2 * codec.BATCH_BYTES_MAX)
         except DecodeError as error:
@@ -131,6 +148,10 @@ class Session:
         self._heard(now)
         if message.epoch > self.epoch:
             self._on_new_epoch(message, now)
+        if topic in self._inherited:
+            if isinstance(message, wire.Ack) and message.session == self._inherited[topic]:
+                self._on_ack(message, now)
+            return
         on_steps = topic == self._steps_topic
         if on_steps != (kind is wire.StepBatchRequest or kind is wire.Probe):
             log.error(
@@ -150,7 +171,11 @@ class Session:
         if self._rebuilds:
             log.info("the orchestrator is heard again", session=self.id)
             self._rebuilds = 0
-        self._silent_at = now + max(SILENCE_S, SILENCE_HEARTBEATS * self._heartbeat_s)
+        self._silent_at = now + self._patience_s
+
+    @property
+    def _patience_s(self) -> float:
+        return max(self._settings.silence_ms / 1000, SILENCE_HEARTBEATS * self._heartbeat_s)
 
     def _on_new_epoch(self, message: Any, now: float) -> None:
         log.info("new epoch", epoch=message.epoch, before=self.epoch or None, session=self.id)
@@ -162,7 +187,8 @@ class Session:
             self._greet(now)
 
     def _on_welcome(self, message: wire.Welcome, now: float) -> None:
-        if not self.welcomed:
+        first = not self.welcomed
+        if first:
             log.info("welcomed", session=self.id, epoch=message.epoch, orchestrator=message.orchestrator_id)
         self.welcomed = self._ever_welcomed = True
         self._heartbeat_s = message.heartbeat_ms / 1000.0
@@ -172,6 +198,9 @@ class Session:
         self._work.batch_bytes_max = message.limits.batch_bytes
         self._limits.result_bytes = message.limits.result_bytes
         self._limits.output_depth = max(1, message.limits.depth - 1)
+        if first:
+            # Whoever welcomes may be a successor that has none of the reports: not after a long wait.
+            self._outbox.restart_delays(now)
 
     def _on_refused(self, message: wire.Refused, now: float) -> None:
         self.welcomed = False
@@ -243,8 +272,12 @@ class Session:
                 self._greet(now)
         elif now >= self._heartbeat_at:
             self._beat(now)
-        self._outbox.resend_due(now, RESEND_BURST)
+        # Nobody answers: what is sent then would only pile up in the sockets.
+        if self.welcomed:
+            self._outbox.resend_due(now, RESEND_BURST)
         self._work.tick(now)
+        self._outbox.flush(now)
+        self._work.pace(now)
         if self._drain_by is not None and self.exit_code is None:
             self._finish_drain(now)
 
@@ -255,9 +288,10 @@ class Session:
             self._heartbeat_at if self.welcomed else self._hello_at,
             self._work.next_due(),
         )
-        resend = self._outbox.next_due()
-        if resend is not None:
-            due = min(due, resend)
+        resend = self._outbox.next_due() if self.welcomed else None
+        for moment in (resend, self._outbox.next_flush()):
+            if moment is not None:
+                due = min(due, moment)
         return due if self._drain_by is None else min(due, self._drain_by)
 
     def drain(self, reason: str, now: float, limit_s: float) -> None:
@@ -268,22 +302,24 @@ class Session:
             return
         log.info("draining", reason=reason, unfinished=self._work.unfinished, unacked=len(self._outbox))
         self._drain_by = by
-        self._drain_reason = reason
         self._work.drain(now)
 
     def _finish_drain(self, now: float) -> None:
         assert self._drain_by is not None
         left = self._work.unfinished
         if left == 0 and len(self._outbox) == 0:
-            self.exit_code = EXIT_DRAINED
+            # A timed-out handler may still run; nobody waits for it, but it makes the promise untrue.
+            self.leave(DRAINED if self._work.is_empty else HANDLERS_RUNNING, EXIT_DRAINED)
         elif now >= self._drain_by:
             log.error("the drain limit is reached", unfinished=left, unacked=len(self._outbox))
-            self.exit_code = EXIT_DRAIN_LIMIT
-        else:
-            return
+            self.leave(DEADLINE, EXIT_DRAIN_LIMIT)
+
+    def leave(self, reason: str, exit_code: int) -> None:
+        """Says goodbye. From here on nothing is read, so nothing that arrives now is ever started."""
+        self.exit_code = exit_code
         if self._ever_welcomed:
-            self._post(wire.Goodbye(session=self.id, reason=self._drain_reason))
-        log.info("goodbye", session=self.id, exit_code=self.exit_code)
+            self._post(wire.Goodbye(session=self.id, reason=reason))
+        log.info("goodbye", session=self.id, reason=reason, exit_code=exit_code)
 
     def _greet(self, now: float) -> None:
         self._hello_at = now + HELLO_S
@@ -330,7 +366,7 @@ class Session:
 
     def _rebuild(self, now: float) -> None:
         """Nothing was heard for too long: new sockets heal whatever state the old ones are in."""
-        patience = max(SILENCE_S, SILENCE_HEARTBEATS * self._heartbeat_s)
+        patience = self._patience_s
         if self._rebuilds == 0:
             log.warn(
                 "nothing heard from the orchestrator; connecting anew until it answers",
@@ -340,7 +376,7 @@ class Session:
         self._silent_at = now + min(patience * 2**self._rebuilds, max(REBUILD_MAX_S, patience))
         self._rebuilds += 1
         self.welcomed = False
-        self._reopen(self.id)
+        self._reopen(self.id, list(self._inherited.values()))
         self._greet(now)
 
     def _change_id(self, now: float) -> None:
@@ -353,7 +389,7 @@ class Session:
         log.warn("new session id", before=old, session=new, dropped_steps=dropped, dropped_rejections=lost)
         self._previous = [old, *self._previous][:PREVIOUS_SESSIONS_MAX]
         self._set_id(new)
-        self._reopen(new)
+        self._reopen(new, list(self._inherited.values()))
         self._greet(now)
 
     # ------------------------------------------------------------------ inventory

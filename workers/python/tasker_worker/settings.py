@@ -16,6 +16,7 @@ from .logs import LEVELS
 DEFAULT_STEPS_ENDPOINT = "tcp://127.0.0.1:5555"
 DEFAULT_RESULTS_ENDPOINT = "tcp://127.0.0.1:5556"
 OUTBOX_MAX = 10_000
+RECONNECT_MAX_MS = 2_000
 # Keys of step_execution, the worker's own first; without them a worker connects to what is bound.
 STEPS_KEYS = ("handler_step_subscriber", "step_publisher", "rust_step_publisher")
 RESULTS_KEYS = ("handler_result_publisher", "result_subscriber", "rust_result_subscriber")
@@ -33,6 +34,11 @@ class Settings:
     capacity: int = 10
     prefetch: int = 2
     outbox_limit: int = 10_000
+    outbox_bytes: int = 64 * 1024 * 1024
+    outbox_path: Optional[str] = None
+    silence_ms: int = 5_000
+    reconnect_max_ms: int = RECONNECT_MAX_MS
+    resend_max_ms: int = 30_000
     drain_timeout_s: float = 30.0
     log_level: str = "info"
     environment: str = DEFAULT_ENVIRONMENT
@@ -44,6 +50,14 @@ class Settings:
         # Below: every started step needs room for its report and its batch's completion. Above: an
         # inventory names every unacknowledged step and must fit into one message.
         _within("--outbox-limit", self.outbox_limit, 2 * self.capacity, OUTBOX_MAX)
+        # Room for at least one result of the largest size (limits.result_bytes of the welcome).
+        _within("--outbox-bytes", self.outbox_bytes, 1024 * 1024, 2**40)
+        if self.outbox_path is not None and not self.outbox_path:
+            raise ConfigurationError("--outbox must name a file")
+        # Below: a heartbeat comes each second by default, and one that is late is no silence.
+        _within("--silence-ms", self.silence_ms, 500, 3_600_000)
+        _within("--reconnect-max-ms", self.reconnect_max_ms, 100, 60_000)
+        _within("--resend-max-ms", self.resend_max_ms, 100, 3_600_000)
         _within("--drain-timeout", self.drain_timeout_s, 0, 86_400)
         if self.log_level not in LEVELS:
             raise ConfigurationError(f"--log-level must be one of {', '.join(LEVELS)}, not {self.log_level}")
@@ -74,7 +88,7 @@ def endpoints(
 ) -> Tuple[str, ...]:
     """The endpoints to connect to; `name` is STEPS or RESULTS."""
     if option:
-        chosen = list(option)
+        chosen = [part for given in option for part in given.split(",")]
     elif env.get(f"TASKER_WORKER_{name}_ENDPOINT"):
         chosen = env[f"TASKER_WORKER_{name}_ENDPOINT"].split(",")
     elif env.get(f"TASKER_{name}_ENDPOINT"):

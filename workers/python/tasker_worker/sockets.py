@@ -12,12 +12,11 @@ from typing import Iterator, List, Sequence
 
 import zmq
 
-from .settings import OUTBOX_MAX
+from .settings import OUTBOX_MAX, RECONNECT_MAX_MS
 
 # Twice what an outbox may hold at once.
 SEND_HWM = 2 * OUTBOX_MAX
 RECONNECT_MS = 100
-RECONNECT_MAX_MS = 2_000
 CLOSE_LINGER_MS = 500
 
 
@@ -25,8 +24,13 @@ class Sockets:
     """SUB to every steps endpoint, XPUB to every results endpoint; rebuilt by calling `open` again."""
 
     def __init__(
-        self, steps_endpoints: Sequence[str], results_endpoints: Sequence[str], wake_fd: int
+        self,
+        steps_endpoints: Sequence[str],
+        results_endpoints: Sequence[str],
+        wake_fd: int,
+        reconnect_max_ms: int = RECONNECT_MAX_MS,
     ) -> None:
+        self._reconnect_max_ms = reconnect_max_ms
         self._steps_endpoints = list(steps_endpoints)
         self._results_endpoints = list(results_endpoints)
         self._wake_fd = wake_fd
@@ -36,8 +40,11 @@ class Sockets:
         self._poller = zmq.Poller()
         self._opened = False
 
-    def open(self, session: str) -> None:
-        """Connects new sockets that hear this session; old ones and what they still held are thrown away."""
+    def open(self, session: str, previous: Sequence[str] = ()) -> None:
+        """Connects new sockets that hear this session; old ones and what they still held are thrown away.
+
+        `previous`: sessions whose reports this one replays; acks of their hand-backs come on their topics.
+        """
         if self._opened:
             self._close(linger_ms=0)
         self._pub = self._context.socket(zmq.XPUB)
@@ -48,13 +55,15 @@ class Sockets:
         for socket in (self._pub, self._sub):
             socket.setsockopt(zmq.LINGER, 0)
             socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
-            socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
+            socket.setsockopt(zmq.RECONNECT_IVL_MAX, self._reconnect_max_ms)
             socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
             socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 30)
         # Steps before control: the orchestrator answers the control subscription with a heartbeat, and
         # whoever has seen that heartbeat is subscribed to its steps as well.
         self._sub.setsockopt(zmq.SUBSCRIBE, f"steps.{session} ".encode())
         self._sub.setsockopt(zmq.SUBSCRIBE, f"control.{session} ".encode())
+        for name in previous:
+            self._sub.setsockopt(zmq.SUBSCRIBE, f"control.{name} ".encode())
         for endpoint in self._results_endpoints:
             self._pub.connect(endpoint)
         for endpoint in self._steps_endpoints:

@@ -116,7 +116,8 @@ def run_step(
         },
     )
     flag = CancelFlag()
-    flag.is_set = cancelled
+    if cancelled:
+        flag.set("test")
     outcome = run_handler(_entry(handler, name, config), request, flag, ResultLimits())
     output = None if outcome.output_json is None else json.loads(outcome.output_json)
     return StepResult(outcome.status, output, outcome.error, outcome.seconds)

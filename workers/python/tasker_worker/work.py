@@ -12,7 +12,7 @@ from .batches import Batch, BatchBook, StepRun
 from .claims import Claims, grouped
 from .logs import Log
 from .outbox import Outbox
-from .pool import HandlerPool
+from .pool import HandlerPool, large_bytes
 from .registry import Registry
 from .reports import ReportWriter, sent_by
 from .wire.messages import Cancel, StartDenied, StartGranted, StepBatchRequest
@@ -21,6 +21,9 @@ log = Log(__name__)
 
 # A handler that runs longer than this is announced with an in_progress report.
 ANNOUNCE_S = 0.2
+# A handler whose time is over gets this long to notice `cancelled()` and end by itself. Then it may be
+# tried again like any failed step; one that runs on might run beside its own next attempt.
+STOP_GRACE_S = 0.1
 # Room every started step needs in the outbox: its own report and, at worst, its batch's completion.
 _REPORTS_PER_STEP = 2
 
@@ -115,7 +118,8 @@ class Work:
         if accepted:
             self._send(self._writer.accepted(batch_id, self.session))
         for frame in rejections:
-            self._send(frame)
+            if not self._outbox.waits_for_disk(frame):
+                self._send(frame)
         self._outbox.resend_some(batch_id, lambda entry: entry.frame not in rejections, now)
 
     def set_resend(self, resend_s: float) -> None:
@@ -145,7 +149,12 @@ class Work:
 
     def _start_room(self) -> int:
         busy = len(self._handed) + self._claims.asking
-        return (self._outbox.limit - len(self._outbox)) // _REPORTS_PER_STEP - busy
+        return self._outbox.room // _REPORTS_PER_STEP - busy
+
+    def pace(self, now: float, collected_bytes: int = 0) -> None:
+        """Stops the pool while the outbox is full, and lets it go on when there is room."""
+        self._pool.set_room(self._outbox.room_bytes, collected_bytes)
+        self.fill(now)
 
     def _free_threads(self) -> int:
         return self._pool.capacity - len(self._handed) - self._claims.asking
@@ -176,17 +185,15 @@ class Work:
     def collect(self, now: float) -> None:
         """Reports everything the pool has finished."""
         done = self._pool.done
+        collected = 0
         while done:
             run = done.popleft()
+            collected += large_bytes(run)
             key = (run.batch.batch_id, run.step_id)
             self._handed.pop(key, None)
             if run.missed_window:
-                missed = self._claims.too_late(run, now)
-                if missed is not None:
-                    self._hand_back([missed], "start_window_missed", now)
+                self._hand_back([run], "start_window_missed", now)
                 continue
-            if run.claim_first:
-                self._claims.forget(run)
             self._runs.pop(key, None)
             outcome = run.outcome
             assert outcome is not None, "a run leaves the pool with an outcome or a missed window"
@@ -195,19 +202,23 @@ class Work:
                     "a result came after its time-out and is dropped", status=outcome.status, **run.names()
                 )
                 continue
-            if outcome.error is not None:
+            ms = int(outcome.seconds * 1000)
+            error = outcome.error
+            if error is not None and run.grace_ends is not None:
+                # It ended because it was told to; what it says about that is not the cause.
+                self._report(run, "failed", None, _timeout_error(run, handler_stopped=True), ms, now)
+                continue
+            if error is not None:
                 log.info(
                     "step failed",
                     status=outcome.status,
-                    error_type=outcome.error["error_type"],
-                    error_code=outcome.error.get("error_code"),
-                    error=outcome.error["message"],
+                    error_type=error["error_type"],
+                    error_code=error.get("error_code"),
+                    error=error["message"],
                     **run.names(),
                 )
-            ms = int(outcome.seconds * 1000)
-            self._report(run, outcome.status, outcome.output_json, outcome.error, ms, now)
-        if self._held or self._claims.waiting:
-            self.fill(now)
+            self._report(run, outcome.status, outcome.output_json, error, ms, now)
+        self.pace(now, collected)
 
     def _report(
         self,
@@ -235,7 +246,7 @@ class Work:
     ) -> None:
         if batch.session != self.session:
             frame = sent_by(frame, self.session)
-        self._outbox.add((batch.batch_id, sequence), frame, steps, now)
+        self._outbox.add((batch.batch_id, sequence), frame, steps, now, batch.session)
 
     def _end_if_complete(self, batch: Batch, now: float) -> None:
         if batch.open_steps > 0:
@@ -270,11 +281,14 @@ class Work:
                 patience = min(ANNOUNCE_S, run.timeout_s) if run.timeout_s > 0 else ANNOUNCE_S
                 following = min(following, now + patience)
                 continue
+            if run.grace_ends is not None and now >= run.grace_ends:
+                self._time_out(run, now)
+                continue
             if run.timeout_s > 0:
-                if now >= started + run.timeout_s:
-                    self._time_out(run, now)
-                    continue
-                following = min(following, started + run.timeout_s)
+                if run.grace_ends is None and now >= started + run.timeout_s:
+                    run.flag.set("timeout")
+                    run.grace_ends = now + STOP_GRACE_S
+                following = min(following, run.grace_ends or started + run.timeout_s)
             if not run.announced:
                 if now >= started + ANNOUNCE_S:
                     self._announce(run, now)
@@ -289,34 +303,24 @@ class Work:
         self._send(frame if run.batch.session == self.session else sent_by(frame, self.session))
 
     def _time_out(self, run: StepRun, now: float) -> None:
-        # The handler may see the flag and stop; its thread is lost until then.
-        run.flag.is_set = True
+        # Threads cannot be killed safely, so the handler goes on and keeps its thread until it returns.
         limit_ms = run.request.metadata.timeout_ms
         log.warn("step timed out and its handler still runs", timeout_ms=limit_ms, **run.names())
-        error = {
-            "message": f"the handler was still running after its time-out of {limit_ms} ms",
-            "error_type": "TimeoutError",
-            "error_code": "timeout",
-            "retryable": True,
-            "handler_stopped": False,
-        }
-        self._report(run, "failed", None, error, run.age_ms(now), now)
+        self._report(run, "failed", None, _timeout_error(run, handler_stopped=False), run.age_ms(now), now)
 
     # ------------------------------------------------------------------ handing back
 
     def cancel(self, message: Cancel, now: float) -> None:
         """Unstarted steps are handed back; running ones are told."""
-        unstarted: List[StepRun] = []
-        for ref in message.steps:
-            run = self._runs.get((ref.batch_id, ref.step_id))
-            if run is None or run.attempt != ref.attempt:
-                continue
-            if self._take_back(run):
-                unstarted.append(run)
-            else:
-                run.flag.is_set = True
-                log.info("a running step was cancelled", reason=message.reason, **run.names())
+        found = [(self._runs.get((ref.batch_id, ref.step_id)), ref.attempt) for ref in message.steps]
+        known = [run for run, attempt in found if run is not None and run.attempt == attempt]
+        # First what waits: a handler that is told to stop makes room for the next step at once.
+        unstarted = [run for run in known if self._take_back(run)]
         self._hand_back(unstarted, "cancelled", now)
+        for run in known:
+            if run not in unstarted:
+                run.flag.set(message.reason)
+                log.info("a running step was cancelled", reason=message.reason, **run.names())
 
     def drain(self, now: float) -> None:
         """No more work: hands back what has not started."""
@@ -337,7 +341,6 @@ class Work:
         if not self._pool.take_back(run):
             return False
         self._handed.pop((run.batch.batch_id, run.step_id), None)
-        self._claims.forget(run)
         return True
 
     def _hand_back(self, runs: List[StepRun], reason: str, now: float) -> None:
@@ -355,7 +358,7 @@ class Work:
         batch.rejections.append(frame)
         log.info("steps handed back", batch_id=batch.batch_id, reason=steps[0][2], steps=len(steps))
         named = tuple((step_id, attempt) for step_id, attempt, _ in steps)
-        self._outbox.add((batch.batch_id, sequence), frame, named, now, replayable=False)
+        self._outbox.add((batch.batch_id, sequence), frame, named, now, batch.session, replayable=False)
 
     def leave_session(self, session: str, now: float) -> int:
         """The session id changes: what had not started is dropped, for nobody waits for it under this name.
@@ -379,6 +382,11 @@ class Work:
     # ------------------------------------------------------------------ inventory
 
     @property
+    def is_empty(self) -> bool:
+        """Nothing held and nothing running, not even a handler whose time-out has been reported."""
+        return not self._runs
+
+    @property
     def unfinished(self) -> int:
         """Steps whose end has not been reported."""
         return sum(1 for run in self._runs.values() if not run.reported)
@@ -390,9 +398,19 @@ class Work:
     @property
     def free(self) -> int:
         """Threads without a step; 0 while the outbox is too full to start any."""
-        if self._held and self._start_room() <= 0:
+        if self._outbox.room == 0 or (self._held and self._start_room() <= 0):
             return 0
         return max(0, self._pool.capacity - len(self.still_running))
 
     def held(self) -> Iterator[StepRun]:
         return (run for run in self._runs.values() if run.started is None)
+
+
+def _timeout_error(run: StepRun, handler_stopped: bool) -> Dict[str, Any]:
+    return {
+        "message": f"no result within {run.request.metadata.timeout_ms} ms",
+        "error_type": "TimeoutError",
+        "error_code": "timeout",
+        "retryable": True,
+        "handler_stopped": handler_stopped,
+    }

@@ -2,17 +2,18 @@
 
 import math
 import time
-from typing import List
+from typing import List, Optional
 
 from . import effects
 from .claims import Claims
 from .logs import Log
 from .outbox import Outbox
+from .outbox_file import OutboxFile
 from .outcome import ResultLimits
 from .pool import HandlerPool, WakeUp
 from .registry import Registry
 from .reports import ReportWriter
-from .session import Session
+from .session import CRASHED, INTERRUPTED, Session
 from .settings import Settings
 from .sockets import Sockets
 from .work import Work
@@ -30,15 +31,25 @@ class Worker:
     def __init__(self, settings: Settings, registry: Registry) -> None:
         self._settings = settings
         self._drain_requests: List[str] = []
+        self._interrupted: Optional[int] = None
         self._wake_up = WakeUp()
-        self._sockets = Sockets(settings.steps_endpoints, settings.results_endpoints, self._wake_up.fd)
+        file = OutboxFile(settings.outbox_path) if settings.outbox_path is not None else None
+        self._sockets = Sockets(
+            settings.steps_endpoints, settings.results_endpoints, self._wake_up.fd, settings.reconnect_max_ms
+        )
         self._effects = effects.open_from_environment(settings.worker_id)
         limits = ResultLimits()
         self._pool = HandlerPool(settings.capacity, self._wake_up, limits, self._effects)
-        outbox = Outbox(self._sockets.send, settings.outbox_limit)
+        self._outbox = Outbox(
+            self._sockets.send,
+            settings.outbox_limit,
+            bytes_max=settings.outbox_bytes,
+            resend_max_s=settings.resend_max_ms / 1000,
+            file=file,
+        )
         self._work = Work(
             registry,
-            outbox,
+            self._outbox,
             self._pool,
             Claims(self._sockets.send),
             ReportWriter(settings.worker_id),
@@ -48,13 +59,15 @@ class Worker:
         self._session = Session(
             settings,
             self._work,
-            outbox,
+            self._outbox,
             limits,
             self._sockets.send,
             self._sockets.open,
             registry.handler_classes,
             sorted(settings.namespaces or registry.namespaces) or ["*"],
         )
+        if file is not None:
+            self._session.inherit(list(file.stored.values()), time.monotonic())
 
     @property
     def session_id(self) -> str:
@@ -65,6 +78,11 @@ class Worker:
         self._drain_requests.append(reason)
         self._wake_up.ring()
 
+    def request_interrupt(self, exit_code: int) -> None:
+        """Asks for an end at once, with a goodbye and nothing else; safe wherever request_drain is."""
+        self._interrupted = exit_code
+        self._wake_up.ring()
+
     def run(self) -> int:
         """Works until the end; returns the exit code."""
         try:
@@ -72,9 +90,14 @@ class Worker:
             while self._session.exit_code is None:
                 self._turn()
             return self._session.exit_code
+        except Exception:
+            # With a goodbye the orchestrator need not wait for the lease to end.
+            self._session.leave(CRASHED, 1)
+            raise
         finally:
             self._pool.close()
             self._sockets.close()
+            self._outbox.close()
             if self._effects is not None and not self._work.still_running:
                 self._effects.close()
 
@@ -88,6 +111,9 @@ class Worker:
         session, work = self._session, self._work
         if self._sockets.poll(self._patience_ms()):
             self._wake_up.answer()
+        if self._interrupted is not None:
+            session.leave(INTERRUPTED, self._interrupted)
+            return
         now = time.monotonic()
         topics = self._sockets.subscriptions()
         if topics:

@@ -82,7 +82,7 @@ module Patterns
         millis = step.handler_config['sleep_ms'] || task.context.fetch('sleep_ms', 0)
         deadline = TaskerWorker::Clock.now_ms + millis
         while (left_ms = deadline - TaskerWorker::Clock.now_ms).positive?
-          raise TaskerWorker::RetryableError, "cancelled: #{step.cancel_flag.reason}" if step.cancelled?
+          raise TaskerWorker::RetryableError, "cancelled: #{step.cancel_reason}" if step.cancelled?
 
           sleep([left_ms / 1000.0, SLICE_S].min)
         end

@@ -8,7 +8,7 @@ module Samples
     def process(_task, _sequence, step)
       deadline = TaskerWorker::Clock.now_ms + step.handler_config.fetch('sleep_ms', 1000)
       while (left_ms = deadline - TaskerWorker::Clock.now_ms).positive?
-        raise TaskerWorker::RetryableError, "stopped: #{step.cancel_flag.reason}" if step.cancelled?
+        raise TaskerWorker::RetryableError, "stopped: #{step.cancel_reason}" if step.cancelled?
 
         sleep([left_ms / 1000.0, SLICE_S].min)
       end

@@ -20,13 +20,15 @@ def start(folder, fake):
     """start("--capacity", "2", …) starts a worker that is gone when the test ends."""
     workers = []
 
-    def start_worker(*arguments, env=None, handlers=HANDLERS):
+    def start_worker(*arguments, env=None, handlers=HANDLERS, endpoints=None):
+        if endpoints is None:
+            endpoints = ("--steps-endpoint", fake.steps_endpoint, "--results-endpoint", fake.results_endpoint)
         worker = WorkerProcess(
             folder,
             [
                 *("--import", os.path.join(PACKAGE_ROOT, "tests", "support", "handlers.py")),
                 *("--handlers", handlers),
-                *("--steps-endpoint", fake.steps_endpoint, "--results-endpoint", fake.results_endpoint),
+                *endpoints,
                 *("--worker-id", "w-1"),
                 *arguments,
             ],

@@ -211,6 +211,24 @@ def test_a_timed_out_step_is_reported_while_its_handler_runs_and_its_late_result
     assert len(finals) == 1
 
 
+def test_a_handler_that_notices_its_time_out_is_reported_once_as_stopped(fake, start, folder):
+    start("--capacity", "1")
+    fake.handshake()
+    config = {"file": os.path.join(folder, "never"), "obey": True}
+    batch = fake.batch([a_step(1, "Tests::WaitForFile", handler_config=config, timeout_ms=250)])
+    report = fake.wait_for("partial_result", status="failed").body
+    error = report["error"]
+    assert (error["error_type"], error["error_code"]) == ("TimeoutError", "timeout")
+    assert error["retryable"] is True and error["handler_stopped"] is True
+    assert 250 <= report["execution_time_ms"] < 1500
+    fake.wait_for("batch_completion", batch_id=batch)
+    beat = fake.wait_for("worker_heartbeat", len(fake.received)).body
+    assert beat["running"] == [] and beat["free"] == 1
+    other = fake.batch([a_step(2, "Tests::Echo")])
+    fake.wait_for("batch_completion", batch_id=other)
+    assert len(fake.of("partial_result", step_id=1, status="failed")) == 1
+
+
 def test_a_busy_handler_does_not_starve_the_heartbeat(fake, start):
     start("--capacity", "2")
     fake.handshake()
@@ -240,6 +258,9 @@ def test_steps_of_a_batch_run_at_once(fake, start, folder):
     lines = effects_in(effects)
     assert len(lines) == 32 and {line["worker"] for line in lines} == {"w-1"}
     assert all(line["session"] == fake.session and line["at"].endswith("Z") for line in lines)
+    assert all(line["idempotency_key"] == f"installation-{line['step_id']}" for line in lines)
+    times = {(line["step_id"], line["event"]): line["monotonic_ns"] for line in lines}
+    assert all(times[number, "start"] < times[number, "end"] for number in range(1, 17))
 
 
 def test_a_handler_that_suddenly_takes_long_does_not_hold_up_the_others(fake, start, folder):
@@ -278,6 +299,45 @@ def test_a_full_outbox_stops_new_steps_until_acks_make_room(fake, start):
     fake.wait(
         "all ten completions", lambda: len({m.body["batch_id"] for m in fake.of("batch_completion")}) == 10
     )
+
+
+def test_an_outbox_full_of_bytes_stops_new_steps_and_loses_nothing(fake, start):
+    start("--capacity", "2", "--prefetch", "20", "--outbox-bytes", str(2**20))
+    fake.handshake()
+    fake.auto_ack = False
+    large = {"x": "y" * 150_000}
+    for number in range(1, 21):
+        fake.batch([a_step(number, "Tests::Echo", task_context=large)])
+    fake.wait_for("batch_accepted", count=20)
+    full = lambda: (m := fake.of("worker_heartbeat")) and len(m[-1].body["held"]) > 8 and m[-1]  # noqa: E731
+    beat = fake.wait("steps held back", full)
+    # Seven reports fill the window; what was running when the seventh came is kept as well.
+    assert beat.body["free"] == 0 and beat.body["running"] == []
+    assert 7 <= len(beat.body["unacked"]) <= 9
+    assert len(beat.body["held"]) + len(beat.body["unacked"]) == 20
+    since = len(fake.received)
+    fake.wait("three more heartbeats", lambda: len(fake.of("worker_heartbeat", since)) >= 3)
+    assert fake.of("worker_heartbeat")[-1].body["held"] == beat.body["held"]
+    fake.auto_ack = True
+    fake.wait("all", lambda: len({m.body["batch_id"] for m in fake.of("batch_completion")}) == 20)
+    assert {m.body["step_id"] for m in fake.of("partial_result")} == set(range(1, 21))
+
+
+def test_nothing_is_sent_again_to_an_orchestrator_that_does_not_answer(fake, start):
+    start("--silence-ms", "1000")
+    fake.handshake()
+    fake.auto_ack = False
+    fake.batch([a_step(1, "Tests::Echo")])
+    fake.wait_for("batch_completion")
+    fake.beats = fake.answers_hello = False
+    since = len(fake.received)
+    fake.wait_for("hello", since)
+    # Its sockets are new and nobody welcomes it: the reports wait.
+    silent = len(fake.received)
+    fake.wait_for("hello", silent, count=3)
+    assert not fake.of("partial_result", silent)
+    fake.beats = fake.answers_hello = True
+    fake.wait_for("partial_result", silent)
 
 
 # ---------------------------------------------------------------------- bad input

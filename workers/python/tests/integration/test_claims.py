@@ -1,6 +1,8 @@
 """Steps that ask before they start (claim_first)."""
 
 import os
+import signal
+import time
 
 from tests.support.effects import effects_in
 from tests.support.fake_orchestrator import a_step
@@ -21,30 +23,53 @@ def test_a_claimed_step_asks_until_it_is_granted(fake, start, folder):
     assert 0.2 < second.at - first.at < 0.7  # each resend_ms
     granted(fake, second, n=77)  # nobody asked so
     granted(fake, second, attempt=5)
-    granted(fake, second, start_window_ms=0)  # over before it can arrive: asks again at once
+    granted(fake, first, start_window_ms=0)  # over, but the second request has a window of its own
     fake.wait_for("start_request", n=3)
-    assert effects_in(effects) == []
+    assert effects_in(effects) == [] and not fake.of("batch_rejected")
     granted(fake, fake.of("start_request")[-1])
     fake.wait_for("batch_completion", batch_id=batch)
     assert [line["event"] for line in effects_in(effects)] == ["start", "end"]
 
 
-def test_windows_that_are_missed_again_and_again_hand_the_step_back(fake, start):
-    start()
+def wait_until(fake, moment):
+    fake.wait("that moment", lambda: time.monotonic() > moment)
+
+
+def test_the_window_counts_from_the_request_and_not_from_the_grant(fake, start, folder):
+    effects = os.path.join(folder, "effects")
+    fake.resend_ms = 20_000
+    start(env={"TASKER_EFFECTS_LOG": effects})
     fake.handshake()
     batch = fake.batch([a_step(1, "Tests::Echo", claim_first=True)])
-    answered = set()
-
-    def answer():
-        for request in fake.of("start_request"):
-            if request.body["n"] not in answered:
-                answered.add(request.body["n"])
-                granted(fake, request, start_window_ms=0)
-        return fake.of("batch_rejected", batch_id=batch)
-
-    rejected = fake.wait("the hand-back", answer)[0].body
-    assert rejected["steps"][0]["reason"] == "start_window_missed"
+    request = fake.wait_for("start_request")
+    wait_until(fake, request.at + 0.4)
+    granted(fake, request, start_window_ms=300)
+    rejected = fake.wait_for("batch_rejected", batch_id=batch).body
+    assert rejected["steps"] == [{"step_id": 1, "attempt": 1, "reason": "start_window_missed"}]
+    granted(fake, request, start_window_ms=60_000)  # too late to change its mind
+    other = fake.batch([a_step(2, "Tests::Echo")])
+    fake.wait_for("batch_completion", batch_id=other)
+    assert {line["step_id"] for line in effects_in(effects)} == {2}
     assert not fake.of("batch_completion", batch_id=batch)
+
+
+def test_a_worker_frozen_past_its_window_does_not_start_what_it_was_granted(fake, start, folder):
+    effects = os.path.join(folder, "effects")
+    fake.resend_ms = 20_000
+    worker = start(env={"TASKER_EFFECTS_LOG": effects})
+    fake.handshake()
+    batch = fake.batch([a_step(1, "Tests::Echo", claim_first=True)])
+    request = fake.wait_for("start_request")
+    worker.process.send_signal(signal.SIGSTOP)
+    os.waitpid(worker.process.pid, os.WUNTRACED)
+    granted(fake, request, start_window_ms=500)  # in time, but it is not read in time
+    wait_until(fake, request.at + 0.7)
+    worker.process.send_signal(signal.SIGCONT)
+    rejected = fake.wait_for("batch_rejected", batch_id=batch).body
+    assert rejected["steps"][0]["reason"] == "start_window_missed"
+    other = fake.batch([a_step(2, "Tests::Echo")])
+    fake.wait_for("batch_completion", batch_id=other)
+    assert {line["step_id"] for line in effects_in(effects)} == {2}
 
 
 def test_a_denied_step_is_handed_back(fake, start):

@@ -95,7 +95,7 @@ def test_a_restarted_orchestrator_is_found_again_with_the_inventory(fake, start,
 
 
 def test_a_silent_orchestrator_makes_the_worker_build_new_sockets(fake, start):
-    worker = start()
+    worker = start("--silence-ms", "1500")
     fake.handshake()
     before = len(fake.subscribed)
     session = fake.session

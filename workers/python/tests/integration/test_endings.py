@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 
 import pytest
 
@@ -30,7 +31,7 @@ def test_draining_finishes_what_runs_hands_back_the_rest_and_says_goodbye(fake, 
     open(gate, "w").close()
     completion = fake.wait_for("batch_completion", batch_id=batch).body
     assert completion["total_steps"] == 1 and completion["completed_steps"] == 1
-    fake.wait_for("goodbye", session=fake.session)
+    assert fake.wait_for("goodbye", session=fake.session).body["reason"] == "drained"
     fake.wait("the worker's end", lambda: worker.ended)
     assert worker.exit_code() == 0
     assert [line["step_id"] for line in effects_in(effects) if line["event"] == "start"] == [1]
@@ -66,9 +67,52 @@ def test_the_drain_limit_ends_a_worker_whose_handler_hangs(fake, start, folder):
     fake.batch([a_step(1, "Tests::WaitForFile", handler_config={"file": os.path.join(folder, "never")})])
     fake.wait_for("partial_result", status="in_progress")
     worker.terminate()
-    fake.wait_for("goodbye")
+    assert fake.wait_for("goodbye").body["reason"] == "deadline"
     assert worker.exit_code() == 4
     assert "the drain limit is reached" in worker.log()
+
+
+def test_an_unacknowledged_report_makes_the_goodbye_another_one(fake, start):
+    worker = start("--drain-timeout", "0.5")
+    fake.handshake()
+    fake.auto_ack = False
+    fake.batch([a_step(1, "Tests::Echo")])
+    fake.wait_for("batch_completion")
+    worker.terminate()
+    assert fake.wait_for("goodbye").body["reason"] == "deadline"
+    assert worker.exit_code() == 4
+
+
+def test_a_timed_out_handler_that_still_runs_makes_the_goodbye_another_one(fake, start, folder):
+    worker = start()
+    fake.handshake()
+    config = {"file": os.path.join(folder, "never")}
+    fake.batch([a_step(1, "Tests::WaitForFile", handler_config=config, timeout_ms=100)])
+    fake.wait_for("batch_completion")
+    worker.terminate()
+    assert fake.wait_for("goodbye").body["reason"] == "handlers_running"
+    assert worker.exit_code() == 0
+
+
+def test_a_batch_of_the_very_last_moment_is_never_started(fake, start, folder):
+    effects = os.path.join(folder, "effects")
+    worker = start(env={"TASKER_EFFECTS_LOG": effects})
+    fake.handshake()
+    fake.auto_ack = False
+    first = fake.batch([a_step(1, "Tests::Echo")])
+    fake.wait_for("batch_completion")
+    worker.terminate()
+    fake.wait("the drain", lambda: "draining" in worker.log())
+    # The ack ends the drain; the batches stand right behind it in the worker's socket.
+    acked = [{"batch_id": first, "sequences": [1, 2]}]
+    fake.control("ack", session=fake.session, batches=acked, rejected=[])
+    late = [fake.batch([a_step(number, "Tests::Echo")]) for number in range(2, 200)]
+    fake.auto_ack = True  # some may have been read, and those were handed back
+    assert fake.wait_for("goodbye").body["reason"] == "drained"
+    assert worker.exit_code() == 0
+    fake.pump()
+    assert [line["step_id"] for line in effects_in(effects)] == [1, 1]
+    assert not [m for m in fake.of("batch_accepted") if m.body["batch_id"] in late]
 
 
 def test_a_second_signal_ends_at_once(fake, start, folder):
@@ -79,6 +123,7 @@ def test_a_second_signal_ends_at_once(fake, start, folder):
     worker.terminate()
     fake.wait("the drain", lambda: "draining" in worker.log())
     worker.terminate()
+    assert fake.wait_for("goodbye").body["reason"] == "interrupted"
     assert worker.exit_code() == 128 + signal.SIGTERM
 
 
@@ -89,11 +134,44 @@ def test_cancel_hands_back_what_waits_and_tells_what_runs(fake, start, folder):
     batch = fake.batch([a_step(n, "Tests::WaitForFile", handler_config=config) for n in (1, 2)])
     fake.wait_for("partial_result", status="in_progress", step_id=1)
     stale = {"batch_id": batch, "step_id": 2, "attempt": 7}
-    fake.control("cancel", session=fake.session, reason="test", steps=[stale])
+    unknown = {"batch_id": "0198c5a4-7d1e-7c3a-9f10-2b6d5e4f3a21", "step_id": 2, "attempt": 1}
+    fake.control("cancel", session=fake.session, reason="test", steps=[stale, unknown])
     refs = [{"batch_id": batch, "step_id": n, "attempt": 1} for n in (1, 2)]
     fake.control("cancel", session=fake.session, reason="test", steps=refs)
     rejected = fake.wait_for("batch_rejected").body
     assert rejected["steps"] == [{"step_id": 2, "attempt": 1, "reason": "cancelled"}]
     report = fake.wait_for("partial_result", step_id=1, status="failed").body
-    assert report["error"]["message"] == "stopped"
+    assert report["error"]["message"] == "stopped: test"
     assert fake.wait_for("batch_completion").body["total_steps"] == 1
+
+
+def test_a_worker_that_was_frozen_sends_its_results_and_honours_what_was_cancelled_meanwhile(
+    fake, start, folder
+):
+    effects = os.path.join(folder, "effects")
+    worker = start("--capacity", "2", "--prefetch", "2", env={"TASKER_EFFECTS_LOG": effects})
+    fake.handshake()
+    gate = os.path.join(folder, "gate")
+    done = fake.batch([a_step(1, "Tests::WaitForFile", handler_config={"file": gate})])
+    obeying = {"file": os.path.join(folder, "never"), "obey": True}
+    stale = fake.batch([a_step(2, "Tests::WaitForFile", handler_config=obeying)])
+    held = fake.batch([a_step(3, "Tests::Echo")])
+    fake.wait_for("partial_result", count=2, status="in_progress")
+    fake.wait_for("batch_accepted", batch_id=held)
+    worker.process.send_signal(signal.SIGSTOP)
+    os.waitpid(worker.process.pid, os.WUNTRACED)
+    # Its lease ends, its attempts become stale; the cancel waits in its socket.
+    refs = [{"batch_id": batch, "step_id": n, "attempt": 1} for batch, n in ((stale, 2), (held, 3))]
+    fake.control("cancel", session=fake.session, reason="lease over", steps=refs)
+    since, end = len(fake.received), time.monotonic() + 1.0
+    fake.wait("the end of the lease", lambda: time.monotonic() > end)
+    assert not fake.of("worker_heartbeat", since)
+    worker.process.send_signal(signal.SIGCONT)
+    report = fake.wait_for("partial_result", since, batch_id=stale, status="failed")
+    assert report.body["error"]["message"] == "stopped: lease over"
+    rejected = fake.wait_for("batch_rejected", since, batch_id=held).body
+    assert rejected["steps"] == [{"step_id": 3, "attempt": 1, "reason": "cancelled"}]
+    open(gate, "w").close()
+    fake.wait_for("partial_result", since, batch_id=done, status="completed")
+    fake.wait_for("batch_completion", since, batch_id=done)
+    assert {line["step_id"] for line in effects_in(effects)} == {1, 2}

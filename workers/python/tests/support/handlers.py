@@ -19,7 +19,7 @@ class WaitForFile(StepHandler):
     def process(self, task, sequence, step):
         while not os.path.exists(step.handler_config["file"]):
             if step.handler_config.get("obey") and step.cancelled():
-                raise RetryableError("stopped")
+                raise RetryableError(f"stopped: {step.cancel_reason}")
             time.sleep(0.005)
         return {"waited": True}
 

@@ -17,6 +17,8 @@ def test_everything_has_a_default(monkeypatch):
     assert chosen.steps_endpoints == ("tcp://127.0.0.1:5555",)
     assert chosen.results_endpoints == ("tcp://127.0.0.1:5556",)
     assert (chosen.capacity, chosen.prefetch, chosen.outbox_limit) == (10, 2, 10_000)
+    assert (chosen.outbox_bytes, chosen.outbox_path) == (64 * 2**20, None)
+    assert (chosen.silence_ms, chosen.reconnect_max_ms, chosen.resend_max_ms) == (5000, 2000, 30_000)
     assert chosen.worker_id
 
 
@@ -39,8 +41,8 @@ def test_the_order_of_precedence(monkeypatch, tmp_path):
     monkeypatch.setenv("TASKER_WORKER_STEPS_ENDPOINT", "ipc:///a, ipc:///b")
     chosen = cli.settings_from(cli.parser().parse_args(config))
     assert chosen.steps_endpoints == ("ipc:///a", "ipc:///b")
-    chosen = cli.settings_from(cli.parser().parse_args([*config, "--steps-endpoint", "ipc:///c"]))
-    assert chosen.steps_endpoints == ("ipc:///c",)
+    chosen = cli.settings_from(cli.parser().parse_args([*config, "--steps-endpoint", "ipc:///c,ipc:///d"]))
+    assert chosen.steps_endpoints == ("ipc:///c", "ipc:///d")
 
 
 @pytest.mark.parametrize("text", ["", "other: 1\n", "step_execution:\n  batch_size: 10\n"])
@@ -63,6 +65,11 @@ def test_without_worker_keys_the_bound_endpoints_count(tmp_path):
         (["--capacity", "many"], "invalid int value"),
         (["--prefetch", "101"], "--prefetch"),
         (["--outbox-limit", "3"], "--outbox-limit must be between 20"),
+        (["--outbox-bytes", "1000"], "--outbox-bytes must be between 1048576"),
+        (["--outbox", ""], "--outbox must name a file"),
+        (["--silence-ms", "10"], "--silence-ms must be between 500"),
+        (["--reconnect-max-ms", "1"], "--reconnect-max-ms must be between 100"),
+        (["--resend-max-ms", "1"], "--resend-max-ms must be between 100"),
         (["--drain-timeout", "-1"], "--drain-timeout"),
         (["--log-level", "loud"], "--log-level must be one of debug, info, warn, error"),
         (["--worker-id", ""], "--worker-id"),

@@ -148,3 +148,21 @@ def test_the_estimate_follows_the_handler(bench):
     one.pool.submit(runs)
     one.collect(40)
     assert entry.typical_seconds < 0.005
+
+
+def test_bytes_of_results_that_wait_to_be_collected_hold_the_next_steps_back(bench):
+    it = bench(4)
+    size = 20_000 + len('""')
+    large = lambda task, sequence, step: "x" * 20_000  # noqa: E731
+    it.pool.set_room(1, 0)
+    it.pool.submit([it.run(large)])
+    assert len(it.collect(1)) == 1
+    it.pool.submit([it.run(large) for _ in range(2)])
+    assert not it.pool.done and it.pool.check_stall(0.0) is None
+    # What was collected stands in the outbox now, which has acknowledged room again.
+    it.pool.set_room(2 * size, size)
+    assert len(it.collect(2)) == 2
+    it.pool.submit([it.run(large)])
+    assert len(it.pool._ready) == 1
+    it.pool.set_room(size, 2 * size)
+    it.collect(1)

@@ -3,13 +3,11 @@
 module TaskerWorker
   # Steps with claim_first: each asks for permission right before its handler starts, and only when a
   # handler slot is free for it. The permission holds for a window counted from when the request that
-  # it answers was sent, on the boot-time clock, so a worker that was frozen in between does not start.
+  # it answers was sent, on the boot-time clock, so a worker that was frozen in between does not start. A
+  # step whose window is over is handed back. The pool looks at the clock once more right before the start.
   # Socket thread only.
   class Claims
-    # A window missed this often is given back instead of asked for again.
-    MISSES_MAX = 3
-
-    State = Struct.new(:n, :sent, :due_ms, :misses)
+    State = Struct.new(:n, :sent, :due_ms)
 
     # +send_request+: called with (job, n). +resend_ms+: called for the current value.
     def initialize(send_request:, resend_ms:)
@@ -20,7 +18,7 @@ module TaskerWorker
     end
 
     def add(job)
-      job.claim = State.new(0, {}, 0, 0)
+      job.claim = State.new(0, {}, 0)
       @waiting << job
     end
 
@@ -42,20 +40,23 @@ module TaskerWorker
       @asking.each_value.map { |job| job.claim.due_ms }.min
     end
 
-    # The job that may start now, with its deadline set; nil when the grant fits no request or is late
-    # (then the next request asks again).
+    # [the job that may start, with its deadline set; the job to hand back since its window is over]; at
+    # least one is nil. Both are for an answer to nothing, and to a request that was repeated since.
     def granted(message, now)
       id = key(message['batch_id'], message['step_id'], message['attempt'])
       job = @asking[id]
       sent = job&.claim&.sent&.[](message['n'])
-      return nil if sent.nil?
+      return [nil, nil] if sent.nil?
 
       deadline = sent + message['start_window_ms']
-      return nil if now > deadline
+      if now > deadline
+        # A later request is on its way, with a window of its own.
+        return [nil, nil] if message['n'] < job.claim.n
 
-      @asking.delete(id)
+        return [nil, @asking.delete(id)]
+      end
       job.start_by_ms = deadline
-      job
+      [@asking.delete(id), nil]
     end
 
     # The job that may not start; nil when nobody asked.
@@ -64,17 +65,6 @@ module TaskerWorker
       return nil unless @asking[id]&.claim&.sent&.key?(message['n'])
 
       @asking.delete(id)
-    end
-
-    # The pool got to a granted job too late. True when it will ask again.
-    def missed?(job)
-      job.claim.misses += 1
-      job.start_by_ms = nil
-      job.state = :held
-      return false if job.claim.misses >= MISSES_MAX
-
-      @waiting.unshift(job)
-      true
     end
 
     # Takes out the jobs for which the block is true; they will not start.

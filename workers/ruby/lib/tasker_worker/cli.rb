@@ -37,10 +37,10 @@ module TaskerWorker
       Several endpoints (comma-separated, or the option repeated) are an active orchestrator and its standbys.
 
       Signals: SIGTERM or SIGINT drains (steps not started go back, running ones finish, reports are
-      flushed); a second one exits at once.
+      flushed); a second one says goodbye and exits, a third one exits at once.
 
       Exit codes: 0 drained, everything acknowledged · 1 left with unfinished work or failed ·
-      2 bad option, configuration, template or handler · 3 refused by the orchestrator
+      2 bad option, configuration, template, handler or outbox file · 3 refused by the orchestrator
 
       Logs are key=value lines on stderr.
     TEXT
@@ -76,6 +76,8 @@ module TaskerWorker
     end
 
     def work(settings, registry, log)
+      # A limit on file sizes is to this process what a full disk is: an error, not a death.
+      trap('XFSZ', 'SIG_IGN')
       worker = Worker.new(settings, registry, log: log)
       %w[TERM INT].each { |signal| trap(signal) { worker.stop || exit!(EXIT_FAILED) } }
       code = run_worker(worker)
@@ -130,6 +132,7 @@ module TaskerWorker
         handler_options(o, options)
         process_options(o, options)
         endpoint_options(o, options)
+        wire_options(o, options)
         o.on('-h', '--help', 'this text') { options[:shown] = :help }
         o.on('--version', 'print the version') { options[:shown] = :version }
       end
@@ -160,12 +163,30 @@ module TaskerWorker
       end
       parser.on('--outbox-limit N', Integer, 'unacknowledged reports kept; nothing new starts',
                 'above it (default and most 10000)') { |v| options[:outbox_limit] = v }
+      outbox_options(parser, options)
       parser.on('--drain-timeout SECONDS', Float, 'how long a drain may take (default 30)') do |v|
         options[:drain_timeout] = v
       end
       parser.on('--log-level LEVEL', 'debug, info, warn or error (default info)') do |v|
         options[:log_level] = v
       end
+    end
+
+    def outbox_options(parser, options)
+      parser.on('--outbox-bytes N', Integer, 'the same limit in bytes; whichever is reached first',
+                'counts (default 67108864)') { |v| options[:outbox_bytes] = v }
+      parser.on('--outbox PATH', 'keep unacknowledged reports in this file as well: a process',
+                'that is started again with it sends what its predecessor',
+                'could not; one file per worker') { |v| options[:outbox_path] = v }
+    end
+
+    def wire_options(parser, options)
+      parser.on('--silence-ms N', Integer, 'connect anew when nothing was heard for so long;',
+                'at least 5 heartbeats (default 5000)') { |v| options[:silence_ms] = v }
+      parser.on('--reconnect-max-ms N', Integer, 'longest pause between tries to connect',
+                '(default 2000)') { |v| options[:reconnect_max_ms] = v }
+      parser.on('--resend-max-ms N', Integer, 'longest wait before a report is sent again',
+                '(default 30000)') { |v| options[:resend_max_ms] = v }
     end
 
     def endpoint_options(parser, options)

@@ -21,7 +21,9 @@ module TaskerWorker
       @slots = Array.new(capacity)
       @finished = []
       @busy = @idle = 0
-      @waking = @paused = @closed = false
+      @room = @room_bytes = Float::INFINITY
+      @waiting_bytes = @taken_bytes = @taken = 0
+      @waking = @closed = false
       @threads = Concurrent::FixedThreadPool.new(capacity, max_queue: 0)
       capacity.times { |slot| @threads.post { run(slot) } }
     end
@@ -50,6 +52,8 @@ module TaskerWorker
       @mutex.synchronize do
         result = @finished
         @finished = []
+        @taken += result.size
+        @taken_bytes = @waiting_bytes
         result
       end
     end
@@ -63,12 +67,17 @@ module TaskerWorker
     def queued_count = @queue.size
     def idle? = @busy.zero? && @queue.empty? && @finished.empty?
 
-    # While paused nothing new starts (the outbox is full).
-    def paused=(value)
-      return if value == @paused
+    # How many more steps, and how many bytes of results, the outbox takes, now that what was taken with
+    # `take_finished` is in it. While that is used up by what runs and what waits to be taken, nothing
+    # new starts.
+    def room(steps, bytes)
+      return if steps == @room && bytes == @room_bytes && @taken.zero?
 
       @mutex.synchronize do
-        @paused = value
+        @room = steps
+        @room_bytes = bytes
+        @waiting_bytes -= @taken_bytes
+        @taken = @taken_bytes = 0
         wake_one
       end
     end
@@ -98,7 +107,7 @@ module TaskerWorker
 
     def take(slot)
       loop do
-        while @queue.empty? || @paused
+        while @queue.empty? || full?
           return nil if @closed
 
           @idle += 1
@@ -131,6 +140,7 @@ module TaskerWorker
 
     def finish(slot, job, outcome)
       job.ended = true
+      @waiting_bytes += outcome.output_json.bytesize if outcome.is_a?(Outcome) && outcome.output_json
       @slots[slot] = nil
       @busy -= 1
       hand_over(job, outcome)
@@ -142,10 +152,12 @@ module TaskerWorker
     end
 
     def wake_one
-      return if @waking || @idle.zero? || @queue.empty? || @paused
+      return if @waking || @idle.zero? || @queue.empty? || full?
 
       @waking = true
       @ready.signal
     end
+
+    def full? = @busy + @finished.size + @taken >= @room || @waiting_bytes >= @room_bytes
   end
 end

@@ -6,7 +6,8 @@ module TaskerWorker
   class Job
     # held: accepted, not started · running: in the pool · reported: its final report was made
     # (a timed-out handler may still run) · handed_back: rejected, will not start.
-    attr_accessor :state, :started_ms, :hinted, :start_by_ms, :claim, :ended
+    # overdue: its time is over and it was told to stop.
+    attr_accessor :state, :started_ms, :hinted, :start_by_ms, :claim, :ended, :overdue
     attr_reader :batch, :step_id, :attempt, :handler, :task, :sequence, :step, :cancel_flag, :timeout_ms
 
     def initialize(batch, request, handler)
@@ -20,7 +21,7 @@ module TaskerWorker
       @attempt = @step.attempt
       @timeout_ms = @step.timeout_ms
       @state = :held
-      @hinted = @ended = false
+      @hinted = @ended = @overdue = false
     end
 
     def claim_first? = @step.claim_first

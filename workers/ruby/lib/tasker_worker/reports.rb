@@ -10,9 +10,27 @@ module TaskerWorker
     REJECTED = %(#{Wire::Frame::WORKERS}{"message_type":"batch_rejected",#{HEAD}).freeze
     ACCEPTED = %(#{Wire::Frame::WORKERS}{"message_type":"batch_accepted",#{HEAD}).freeze
 
-    # The session that speaks now. Reports on a batch of an earlier session of this process name that
-    # one in `session` and this one in `sent_by`.
+    SENT_BY = ',"sent_by":"'
+    # Of a whole `sent_by` member with the bracket behind it. No other report ends with a quoted text.
+    SENT_BY_BYTES = SENT_BY.bytesize + 16 + 2
+
+    # The session that speaks now.
     attr_accessor :session
+
+    # +frame+ as session +id+ sends it: a report about an earlier session's batch with `sent_by` at its
+    # end. A hand-back has no such field and goes out unchanged.
+    def self.sent_by(frame, id)
+      return frame unless frame.start_with?(Wire::Frame::RESULTS)
+
+      tail = frame.byteslice(-SENT_BY_BYTES, SENT_BY.bytesize) == SENT_BY ? SENT_BY_BYTES : 1
+      head = frame.byteslice(0, frame.bytesize - tail)
+      "#{head}#{SENT_BY}#{id}\"}"
+    end
+
+    # +frame+ in the name of the session that speaks now.
+    def in_name(batch, frame)
+      batch.session == @session ? frame : self.class.sent_by(frame, @session)
+    end
 
     def initialize(worker_id, session)
       @worker = %(,"worker_id":#{JSON.generate(worker_id)})
@@ -34,7 +52,7 @@ module TaskerWorker
 
     def partial(job, sequence, outcome)
       %(#{PARTIAL}#{job.batch.id_json},"step_id":#{job.step_id},"attempt":#{job.attempt},) +
-        %("status":"#{outcome.status}"#{output_json(outcome)}#{@worker}#{speaker(job.batch)},) +
+        %("status":"#{outcome.status}"#{output_json(outcome)}#{@worker},"session":"#{job.batch.session}",) +
         %("sequence":#{sequence},"timestamp":"#{Clock.timestamp}",) +
         %("execution_time_ms":#{outcome.execution_ms}})
     end
@@ -47,7 +65,7 @@ module TaskerWorker
       frame << %(,"failed_steps":#{total - completed},"in_progress_steps":0,"step_summaries":[)
       frame << batch.summaries.map { |summary| summary_json(summary) }.join(',')
       frame << %(],"total_execution_time_ms":#{batch.age_ms(now)},"completed_at":"#{Clock.timestamp}")
-      frame << @worker << speaker(batch) << ',"sequence":' << sequence.to_s << '}'
+      frame << @worker << %(,"session":"#{batch.session}") << ',"sequence":' << sequence.to_s << '}'
     end
 
     private
@@ -61,12 +79,6 @@ module TaskerWorker
     def summary_json(summary)
       %({"step_id":#{summary.step_id},"attempt":#{summary.attempt},"final_status":"#{summary.status}",) +
         %("execution_time_ms":#{summary.execution_ms}#{@worker}})
-    end
-
-    def speaker(batch)
-      return %(,"session":"#{@session}") if batch.session == @session
-
-      %(,"session":"#{batch.session}","sent_by":"#{@session}")
     end
   end
 end

@@ -24,14 +24,16 @@ module TaskerWorker
     # After a welcome the probe should follow at once; when it was lost, a new hello brings another.
     PROBE_WAIT_MS = 3000
     HEARTBEAT_MS = 1000
+    SILENCE_HEARTBEATS = 5
     REBUILD_MAX_MS = 30_000
 
     attr_reader :id, :past_ids, :epoch, :rebuilds
 
     # +introduction+: the constant fields of hello. +workload+: gives inventories. +publish+: called
     # with a frame. +on_new_id+: called with the id after a duplicate_session refusal.
+    # +past_ids+: sessions whose reports this one replays.
     def initialize(introduction:, workload:, publish:, log:, silence_ms:, now:, id: SecureRandom.hex(8),
-                   &on_new_id)
+                   past_ids: [], &on_new_id)
       @introduction = introduction
       @workload = workload
       @publish = publish
@@ -39,7 +41,7 @@ module TaskerWorker
       @silence_ms = silence_ms
       @on_new_id = on_new_id
       @id = id
-      @past_ids = []
+      @past_ids = past_ids
       @epoch = 0
       @seen_n = 0
       @heartbeat_ms = HEARTBEAT_MS
@@ -78,7 +80,9 @@ module TaskerWorker
     def welcome(message, now)
       return unless message['session'] == @id
 
-      @welcomed = true
+      # Whoever welcomes may be a successor that has none of the reports: not after a long wait.
+      @workload.outbox.resend_all(now) unless @welcomed
+      @welcomed = @workload.answered = true
       @heartbeat_ms = [message['heartbeat_ms'], 1].max
       @next_heartbeat_ms = now + @heartbeat_ms
       @next_hello_ms = @proven ? nil : now + PROBE_WAIT_MS
@@ -142,10 +146,11 @@ module TaskerWorker
 
     private
 
-    def silent_at = @heard_ms + [@silent_for, @silence_ms].max
+    # At least five heartbeats: one that is late is no silence.
+    def silent_at = @heard_ms + [@silent_for, @silence_ms, SILENCE_HEARTBEATS * @heartbeat_ms].max
 
     def greet(now)
-      @welcomed = @proven = false
+      @welcomed = @proven = @workload.answered = false
       @hellos = 0
       @seen_n = 0
       @next_hello_ms = now

@@ -10,7 +10,8 @@ module TaskerWorker
     DEFAULTS = {
       config: nil, templates: 'config/tasks', requires: [], worker_id: nil, capacity: 10, prefetch: 2,
       namespaces: [], handlers: nil, steps_endpoints: nil, results_endpoints: nil, log_level: 'info',
-      outbox_limit: 10_000, drain_timeout: 30.0, silence_ms: 5000
+      outbox_limit: 10_000, outbox_bytes: 64 * 1024 * 1024, outbox_path: nil, drain_timeout: 30.0,
+      silence_ms: 5000, reconnect_max_ms: 2000, resend_max_ms: 30_000
     }.freeze
     DEFAULT_CONFIG = 'config/zeromq.yaml'
     DEFAULT_STEPS = 'tcp://127.0.0.1:5555'
@@ -20,11 +21,14 @@ module TaskerWorker
     RESULTS_KEYS = %w[handler_result_publisher result_subscriber rust_result_subscriber].freeze
     ENDPOINT = %r{\A(?:tcp://[^\s/]+:\d{1,5}|ipc://\S+)\z}
     # Inventories list every unacked step and must fit into one message: hence the outbox limit.
-    LIMITS = { capacity: 1..1000, prefetch: 1..100, outbox_limit: 1..10_000 }.freeze
+    # Its bytes hold at least one result of the largest size. A heartbeat that is late is no silence.
+    LIMITS = { capacity: 1..1000, prefetch: 1..100, outbox_limit: 1..10_000,
+               outbox_bytes: (1024 * 1024)..(2**40), silence_ms: 500..3_600_000,
+               reconnect_max_ms: 100..60_000, resend_max_ms: 100..3_600_000 }.freeze
 
     attr_reader :templates, :requires, :worker_id, :capacity, :prefetch, :namespaces, :handlers,
                 :steps_endpoints, :results_endpoints, :log_level, :outbox_limit, :drain_timeout,
-                :silence_ms, :environment
+                :outbox_bytes, :outbox_path, :silence_ms, :reconnect_max_ms, :resend_max_ms, :environment
 
     # +options+: what the command line gave (keys as in DEFAULTS). Raises ConfigurationError.
     def initialize(options = {}, env: ENV)
@@ -56,6 +60,10 @@ module TaskerWorker
       @outbox_limit = values[:outbox_limit]
       @drain_timeout = values[:drain_timeout]
       @silence_ms = values[:silence_ms]
+      @outbox_bytes = values[:outbox_bytes]
+      @outbox_path = values[:outbox_path]
+      @reconnect_max_ms = values[:reconnect_max_ms]
+      @resend_max_ms = values[:resend_max_ms]
     end
 
     def check
@@ -66,6 +74,7 @@ module TaskerWorker
         refuse("--#{name.to_s.tr('_', '-')}", "must be #{range.begin} to #{range.end}, got #{value.inspect}")
       end
       refuse('--worker-id', 'must not be empty') if worker_id.empty?
+      refuse('--outbox', 'must name a file') if outbox_path == ''
       unless drain_timeout.is_a?(Numeric) && drain_timeout >= 0
         refuse('--drain-timeout',
                'must be 0 seconds or more')

@@ -68,8 +68,9 @@ module TaskerWorker
     end
   end
 
-  # Side-effect log for tests: one JSON line at the start and at the end of every handler run, appended
-  # by one write, so that the checker can tell which attempts really ran, and where.
+  # Side-effect log for tests: one JSON line at the start and at the end of every handler run, of every
+  # class, appended by one write, so that the checker can tell which attempts really ran, and where. The
+  # lines are the same in every SDK; their order in the file is the order of events.
   class EffectsLog
     def self.from_env(worker:, session:, env: ENV)
       path = env.fetch('TASKER_EFFECTS_LOG', '')
@@ -89,7 +90,9 @@ module TaskerWorker
     def write(event, task, step)
       @file.syswrite("#{JSON.generate(
         event: event, step_id: step.step_id, task_id: task.task_id, step_name: step.name,
-        attempt: step.attempt, worker: @worker, session: @session, pid: Process.pid, at: Clock.timestamp
+        attempt: step.attempt, idempotency_key: step.idempotency_key, worker: @worker, session: @session,
+        pid: Process.pid, at: Clock.timestamp,
+        monotonic_ns: Process.clock_gettime(Process::CLOCK_MONOTONIC, :nanosecond)
       )}\n")
     end
   end

@@ -37,7 +37,8 @@ module TaskerWorker
     # A context that is collected while in use hangs the process at exit, hence the constant reference.
     CONTEXTS = [] # rubocop:disable Style/MutableConstant
 
-    def initialize(steps_endpoints, results_endpoints, wake_fd)
+    def initialize(steps_endpoints, results_endpoints, wake_fd, reconnect_max_ms: RECONNECT_MAX_MS)
+      @reconnect_max_ms = reconnect_max_ms
       @steps_endpoints = steps_endpoints
       @results_endpoints = results_endpoints
       @context = ZMQ::Context.new
@@ -117,7 +118,7 @@ module TaskerWorker
     end
 
     def options(socket, values)
-      common = { ZMQ::RECONNECT_IVL => RECONNECT_MS, ZMQ::RECONNECT_IVL_MAX => RECONNECT_MAX_MS,
+      common = { ZMQ::RECONNECT_IVL => RECONNECT_MS, ZMQ::RECONNECT_IVL_MAX => @reconnect_max_ms,
                  ZMQ::TCP_KEEPALIVE => 1, ZMQ::TCP_KEEPALIVE_IDLE => 30, ZMQ::TCP_KEEPALIVE_INTVL => 10,
                  ZMQ::TCP_KEEPALIVE_CNT => 3 }
       common.merge(values).each do |name, value|

@@ -109,6 +109,9 @@ module TaskerWorker
       cancel_flag.set?
     end
 
+    # Why it is not wanted: the orchestrator's words, or `timeout`; nil while it is wanted.
+    def cancel_reason = cancel_flag.reason
+
     def to_h = super.except(:cancel_flag)
   end
 

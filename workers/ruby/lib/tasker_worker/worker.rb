@@ -14,6 +14,13 @@ module TaskerWorker
     # Exit codes of `run`.
     DONE = 0
     UNFINISHED = 1
+    # Reasons of goodbye. The first is a promise: everything this session ever started was reported and
+    # acknowledged, so whatever else was sent to it never started. It must not be said in any other case.
+    DRAINED = 'drained'
+    HANDLERS_RUNNING = 'handlers_running'
+    DEADLINE = 'deadline'
+    INTERRUPTED = 'interrupted'
+    CRASHED = 'crashed'
 
     def initialize(settings, registry, log:, clock: Clock)
       @settings = settings
@@ -37,17 +44,24 @@ module TaskerWorker
       code = nil
       code = turn until code
       code
+    rescue Session::Refused
+      raise
+    rescue StandardError
+      # With a goodbye the orchestrator need not wait for the lease to end.
+      @session.goodbye(CRASHED)
+      raise
     ensure
       @transport.close
       @pool.close(0)
+      @workload.outbox.close
     end
 
-    # Ends the worker in order: hand back, finish, flush, say goodbye. Safe in a signal handler; true
-    # for the first call only.
+    # Ends the worker in order: hand back, finish, flush, say goodbye; called again, says goodbye and
+    # ends at once. Safe in a signal handler; false from the third call on: nothing is left to try.
     def stop
       @signals += 1
       @waker.wake
-      @signals == 1
+      @signals <= 2
     end
 
     # True when handler threads still run after `run` (timed out or cut off): they cannot be killed.
@@ -56,21 +70,42 @@ module TaskerWorker
     private
 
     def build
+      @outbox_file = OutboxFile.new(@settings.outbox_path, log: @log) if @settings.outbox_path
       id = SecureRandom.hex(8)
       @effects = EffectsLog.from_env(worker: @settings.worker_id, session: id)
       @runner = StepRunner.new(effects: @effects)
       @reports = Reports.new(@settings.worker_id, id)
       @pool = HandlerPool.new(capacity: @settings.capacity, waker: @waker) { |job| @runner.call(job) }
-      @transport = Transport.new(@settings.steps_endpoints, @settings.results_endpoints, @waker.fileno)
-      publish = @transport.method(:publish)
+      @transport = Transport.new(@settings.steps_endpoints, @settings.results_endpoints, @waker.fileno,
+                                 reconnect_max_ms: @settings.reconnect_max_ms)
       @workload = Workload.new(settings: @settings, registry: @registry, pool: @pool, reports: @reports,
-                               outbox: Outbox.new(limit: @settings.outbox_limit), publish: publish, log: @log)
-      @session = Session.new(introduction: introduction, workload: @workload, publish: publish, log: @log,
-                             id: id,
-                             silence_ms: @settings.silence_ms, now: @clock.now_ms) do |new_id|
-        renamed(new_id)
-      end
+                               outbox: outbox, publish: @transport.method(:publish), log: @log)
+      @session = session(id, inherit(@outbox_file&.stored || [], id))
       listen_to(id)
+    end
+
+    def session(id, past_ids)
+      Session.new(introduction: introduction, workload: @workload, publish: @transport.method(:publish),
+                  log: @log, id: id, past_ids: past_ids, silence_ms: @settings.silence_ms,
+                  now: @clock.now_ms) { |new_id| renamed(new_id) }
+    end
+
+    def outbox
+      Outbox.new(limit: @settings.outbox_limit, bytes_max: @settings.outbox_bytes,
+                 resend_max_ms: @settings.resend_max_ms, file: @outbox_file)
+    end
+
+    # Takes over what predecessors left in the outbox file; it is sent once the orchestrator answers.
+    # Returns their sessions. Acks of hand-backs, which have no sent_by, come on their control topics.
+    def inherit(stored, id)
+      stored.each do |report|
+        @workload.outbox.restore(report, Reports.sent_by(report.frame, id), @clock.now_ms)
+      end
+      past = stored.map(&:session).uniq
+      @control_topics = past.map { |session| Wire::Frame.control_topic(session) }
+      @control_topics.each { |topic| @transport.subscribe(topic) }
+      @log.info('reports of a predecessor are sent', reports: stored.size, sessions: past.size) if past.any?
+      past
     end
 
     def introduction
@@ -84,13 +119,13 @@ module TaskerWorker
     # of an earlier session come on its control topic, so that one stays subscribed.
     def listen_to(id)
       @steps_topic = Wire::Frame.steps_topic(id)
-      (@control_topics ||= []).unshift(Wire::Frame.control_topic(id))
+      @control_topics.unshift(Wire::Frame.control_topic(id))
       @transport.subscribe(@steps_topic)
       @transport.subscribe(@control_topics.first)
     end
 
     def renamed(id)
-      @reports.session = id
+      @workload.leave_session(id, @clock.now_ms)
       @effects&.session = id
       listen_to(id)
     end
@@ -102,6 +137,8 @@ module TaskerWorker
       @waker.arm
       readable = @transport.poll(pending? ? 0 : timeout)
       @waker.disarm
+      return finish(INTERRUPTED, UNFINISHED) if @signals > 1
+
       now = @clock.now_ms
       receive(now) if readable
       @workload.collect(now)
@@ -114,7 +151,7 @@ module TaskerWorker
 
     # Work that came between the last look and `arm` would otherwise wait for the next wake-up.
     def pending?
-      @pool.finished? || (@signals.positive? && @draining.nil?)
+      @pool.finished? || (@signals.positive? && @draining.nil?) || @signals > 1
     end
 
     def wait_ms(now)
@@ -141,7 +178,13 @@ module TaskerWorker
         return @log.debug('message of a lower epoch dropped', type: message.type, epoch: message['epoch'])
       end
 
-      topic.equal?(@steps_topic) ? take_steps(message, now) : take_control(message, now)
+      if topic.equal?(@steps_topic)
+        take_steps(message, now)
+      elsif topic.equal?(@control_topics.first)
+        take_control(message, now)
+      elsif message.type == 'ack' # of an earlier session only this still matters
+        @workload.ack(message)
+      end
     rescue Wire::DecodeError => e
       @log.error('message from the orchestrator ignored', code: e.code, reason: e.message,
                                                           bytes: frame.bytesize)
@@ -175,8 +218,8 @@ module TaskerWorker
     end
 
     def welcome(message, now)
-      @session.welcome(message, now)
       @workload.resend_ms = [message['resend_ms'], 1].max
+      @session.welcome(message, now)
       @decoder.bytes_max = message['limits']['batch_bytes']
       @runner.result_bytes = message['limits']['result_bytes']
     end
@@ -189,27 +232,27 @@ module TaskerWorker
     # +deadline_ms+: what the orchestrator allows; the worker's own limit holds when it is shorter.
     def begin_drain(reason, deadline_ms, now)
       own = @settings.drain_timeout * 1000
-      allowed = deadline_ms&.positive? ? [deadline_ms, own].min : own
+      allowed = deadline_ms ? deadline_ms.clamp(0, own) : own
       @draining = now + allowed
-      @drain_reason = reason
       @log.info('draining', reason: reason, limit_ms: allowed.round)
       @workload.drain
     end
 
     def drained(now)
-      settled = @workload.settled?
-      if settled && @workload.outbox.empty?
-        finish(DONE)
+      if @workload.settled? && @workload.outbox.empty?
+        # A timed-out handler may still run; nobody waits for it, but it makes the promise untrue.
+        finish(@workload.in_flight.zero? ? DRAINED : HANDLERS_RUNNING, DONE)
       elsif now >= @draining
         @log.error('drain limit reached, leaving', running: @pool.running_count,
                                                    unacked: @workload.outbox.size)
-        finish(UNFINISHED)
+        finish(DEADLINE, UNFINISHED)
       end
     end
 
-    def finish(code)
-      @session.goodbye(@drain_reason)
-      @log.info('stopped', code: code)
+    # From here on nothing is read, so nothing that arrives now is ever started.
+    def finish(reason, code)
+      @session.goodbye(reason)
+      @log.info('goodbye', session: @session.id, reason: reason, code: code)
       code
     end
   end

@@ -5,6 +5,8 @@ module TaskerWorker
   # them, and keeps the reports until they are acked. Each accepted step ends in exactly one final
   # partial result or one rejection. Socket thread only.
   class Workload
+    include Inventory
+
     # An `in_progress` report is sent once a handler has run this long; shorter ones need none.
     HINT_MS = 200
     # How late the start of a queued step may be noticed (the pool does not announce starts).
@@ -19,6 +21,8 @@ module TaskerWorker
     Finished = Struct.new(:id, :id_json, :session, :accepted, :rejections)
 
     attr_reader :outbox, :claims, :in_flight
+    # Whether an orchestrator answers; what is sent again while none does would pile up in the sockets.
+    attr_accessor :answered
 
     # +publish+: called with each frame that goes out.
     def initialize(settings:, registry:, pool:, outbox:, reports:, publish:, log:, clock: Clock)
@@ -33,7 +37,7 @@ module TaskerWorker
       @open = {}
       @finished = {}
       @in_flight = 0
-      @draining = @slot_freed = false
+      @draining = @slot_freed = @answered = false
       @resend_ms = 1000
       @claims = Claims.new(send_request: method(:request_start), resend_ms: -> { @resend_ms })
     end
@@ -66,7 +70,7 @@ module TaskerWorker
 
       @pool.take_finished.each do |job, outcome|
         if outcome.nil?
-          retry_claim(job)
+          window_missed(job)
         elsif job.state == :reported
           @in_flight -= 1
           @slot_freed = true
@@ -89,20 +93,26 @@ module TaskerWorker
     # Everything that depends on time: hints, time-outs, claims, resends.
     def tick(now)
       @pool.running.each { |job| watch(job, now) } if @in_flight.positive?
-      @pool.paused = @outbox.full?
+      flush(now)
       unless @claims.empty?
         @claims.tick(now,
                      @outbox.full? ? 0 : free_slots - @pool.queued_count - @claims.asking_count)
       end
       due = @outbox.next_due_ms
-      return if due.nil? || due > now
+      return if !@answered || due.nil? || due > now
 
-      @outbox.due(now).each { |entry| @publish.call(entry.frame) }
+      send_again(@outbox.due(now))
+    end
+
+    # Sends what has reached the disk, and holds the pool back while the outbox is full.
+    def flush(now)
+      send_again(@outbox.flush(now))
+      @pool.room(@outbox.room_steps, @outbox.room_bytes)
     end
 
     # When `tick` has something to do next; nil when only a message or a handler's end can change that.
     def next_due_ms(now)
-      times = [@outbox.next_due_ms, @claims.next_due_ms]
+      times = [(@outbox.next_due_ms if @answered), @outbox.next_flush_ms, @claims.next_due_ms]
       times << (now + START_CHECK_MS) if @pool.queued_count.positive?
       @pool.running.each do |job|
         next if job.state == :reported || job.started_ms.nil?
@@ -127,19 +137,19 @@ module TaskerWorker
     end
 
     def cancel(message)
-      message['steps'].each do |ref|
-        job = @open[ref['batch_id']]&.jobs&.[](ref['step_id'])
-        next if job.nil? || job.attempt != ref['attempt'] || job.state == :handed_back
-
-        job.cancel_flag.set(message['reason'])
+      jobs = message['steps'].filter_map { |ref| known_job(ref) }
+      # First what waits: a handler that is told to stop makes room for the next step at once.
+      withdraw('cancelled') { |job| jobs.include?(job) }
+      jobs.each do |job|
         @log.info('cancel', **job.log_fields, reason: message['reason'], state: job.state)
-        withdraw('cancelled') { |other| other.equal?(job) } if job.state == :held
+        job.cancel_flag.set(message['reason']) unless job.state == :handed_back
       end
     end
 
     def start_granted(message, now)
-      job = @claims.granted(message, now)
+      job, missed = @claims.granted(message, now)
       @pool.submit([job]) if job
+      window_missed(missed) if missed
     end
 
     def start_denied(message)
@@ -148,12 +158,25 @@ module TaskerWorker
     end
 
     def report_request(message)
-      @outbox.of_batch(message['batch_id'], sequences: message['sequences'], step_ids: message['step_ids'])
-             .each { |entry| @publish.call(entry.frame) }
+      send_again(@outbox.of_batch(message['batch_id'], sequences: message['sequences'],
+                                                       step_ids: message['step_ids']))
     end
 
     def resend_all(now)
-      @outbox.resend_all(now).each { |entry| @publish.call(entry.frame) }
+      send_again(@outbox.resend_all(now))
+    end
+
+    # The session id changes: what had not started is dropped, for nobody waits for it under this name.
+    # Running handlers go on; their reports name the old session and are sent by the new one.
+    def leave_session(new_id, now)
+      @reports.session = new_id
+      @outbox.reframe { |frame| Reports.sent_by(frame, new_id) }
+      (@pool.withdraw { true } + @claims.withdraw { true }).each do |job|
+        job.state = :handed_back
+        job.batch.handed_back(job)
+        @in_flight -= 1
+        close(job.batch, now) if job.batch.ended?
+      end
     end
 
     # From now on nothing starts: what waits goes back, what runs may end.
@@ -166,21 +189,6 @@ module TaskerWorker
     def settled? = @open.empty? && !@pool.finished?
 
     def free_slots = @settings.capacity - @pool.running_count
-
-    # What hello and ready say of this worker's steps: each attempt in exactly one of three lists.
-    def inventory
-      held, running = live_jobs.partition { |job| job.state == :held }
-      { 'held' => held.map(&:ref), 'running' => running.map(&:ref), 'unacked' => unacked_besides(running) }
-    end
-
-    # The same for a heartbeat, with ages.
-    def heartbeat_inventory(now)
-      held, running = live_jobs.partition { |job| job.state == :held }
-      { 'held' => held.map(&:ref),
-        'running' => running.map { |job| job.ref.merge('age_ms' => job.age_ms(now)) },
-        'unacked' => unacked_besides(running), 'oldest_unacked_ms' => @outbox.oldest_ms(now),
-        'free' => [free_slots, 0].max }
-    end
 
     private
 
@@ -205,9 +213,8 @@ module TaskerWorker
     end
 
     def handler_for(request)
-      @registry.lookup(request['namespace'], request['task_name'],
-                       request['task_version'], request['step_name'],
-                       request['handler_class'])
+      @registry.lookup(request['namespace'], request['task_name'], request['task_version'],
+                       request['step_name'], request['handler_class'])
     end
 
     def refusal(handler)
@@ -227,7 +234,7 @@ module TaskerWorker
       @log.debug('known batch answered again', batch_id: batch.id)
       @publish.call(@reports.accepted(batch)) if batch.accepted
       kept = @outbox.of_batch(batch.id)
-      kept.each { |entry| @publish.call(entry.frame) }
+      send_again(kept)
       # An acked rejection is the whole answer to a batch of which nothing was accepted.
       batch.rejections.each { |frame| @publish.call(frame) } if kept.empty? && !batch.accepted
     end
@@ -237,17 +244,22 @@ module TaskerWorker
 
       age = now - job.started_ms
       if now >= stop_at(job)
-        job.cancel_flag.reason == TIMEOUT ? time_out(job, age, now) : job.cancel_flag.set(TIMEOUT)
+        job.overdue ? time_out(job, age, now) : tell_to_stop(job)
       elsif !job.hinted && age >= HINT_MS
         job.hinted = true
-        @publish.call(@reports.partial(job, job.batch.next_sequence,
-                                       Outcome.new('in_progress', nil, nil, age.round)))
+        hint = @reports.partial(job, job.batch.next_sequence, Outcome.new('in_progress', nil, nil, age.round))
+        @publish.call(@reports.in_name(job.batch, hint))
       end
+    end
+
+    def tell_to_stop(job)
+      job.overdue = true
+      job.cancel_flag.set(TIMEOUT)
     end
 
     # When the job's time is over, and after that, when its grace is.
     def stop_at(job)
-      job.started_ms + job.timeout_ms + (job.cancel_flag.reason == TIMEOUT ? STOP_GRACE_MS : 0)
+      job.started_ms + job.timeout_ms + (job.overdue ? STOP_GRACE_MS : 0)
     end
 
     # Threads cannot be killed safely, so the handler goes on and keeps its slot until it returns.
@@ -258,12 +270,12 @@ module TaskerWorker
 
     # It ended because we told it to; what it says about that is not the cause.
     def timed_out?(job, outcome)
-      outcome.error && job.cancel_flag.reason == TIMEOUT
+      outcome.error && job.overdue
     end
 
     def timeout_outcome(job, execution_ms, stopped)
       error = ErrorReport.build("no result within #{job.timeout_ms} ms", error_type: 'TimeoutError',
-                                                                         retryable: true,
+                                                                         retryable: true, error_code: TIMEOUT,
                                                                          handler_stopped: stopped)
       Outcome.new('failed', nil, error, execution_ms)
     end
@@ -291,10 +303,15 @@ module TaskerWorker
 
     def send_report(batch, steps, now)
       sequence = batch.next_sequence
-      frame = yield sequence
-      @outbox.add(batch.id, sequence, frame, steps, now)
-      @publish.call(frame)
+      frame = @reports.in_name(batch, yield(sequence))
+      entry = @outbox.add(batch.id, sequence, frame, steps, now, session: batch.session)
+      send_again([entry])
       frame
+    end
+
+    # What waits for the disk goes out when it is there, not before.
+    def send_again(entries)
+      entries.each { |entry| @publish.call(entry.frame) unless entry.unwritten }
     end
 
     def close(batch, now)
@@ -332,9 +349,13 @@ module TaskerWorker
       end
     end
 
-    def retry_claim(job)
-      return if @claims.missed?(job)
+    # The job that +ref+ names, if it is here in this attempt.
+    def known_job(ref)
+      job = @open[ref['batch_id']]&.jobs&.[](ref['step_id'])
+      job if job && job.attempt == ref['attempt'] && job.state != :handed_back
+    end
 
+    def window_missed(job)
       hand_back(job.batch, [[job.step_id, job.attempt, 'start_window_missed', job]])
     end
 
@@ -342,21 +363,6 @@ module TaskerWorker
       @publish.call(Wire::Frame::WORKERS + Wire::Codec.encode(
         'start_request', job.ref.merge('session' => job.batch.session, 'n' => number)
       ))
-    end
-
-    def live_jobs
-      open = @open.each_value.flat_map { |batch| batch.jobs.values }
-                  .select { |job| %i[held running].include?(job.state) }
-      open + @pool.running.select { |job| job.state == :reported }
-    end
-
-    # A timed-out handler that still runs is reported, but stays listed as running until it ends.
-    def unacked_besides(running)
-      timed_out = running.select { |job| job.state == :reported }
-                         .map { |job| [job.batch.id, job.step_id, job.attempt] }
-      (@outbox.unacked_steps - timed_out).map do |batch_id, step_id, attempt|
-        { 'batch_id' => batch_id, 'step_id' => step_id, 'attempt' => attempt }
-      end
     end
   end
 end

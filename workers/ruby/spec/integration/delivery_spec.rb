@@ -79,10 +79,10 @@ RSpec.describe 'A worker process and its orchestrator' do
     orchestrator.batch({ step_id: 5 }, id: id)
     orchestrator.until('the same answers again') { orchestrator.frames.count(sent.last) == 2 }
     expect(sent.map { |frame| orchestrator.frames.count(frame) }).to eq([2, 2, 2])
-    starts = File.readlines(effects).map do |line|
-               JSON.parse(line)
-             end.select { |line| line['event'] == 'start' }
-    expect(starts.map { |line| [line['step_id'], line['attempt']] }).to eq([[5, 1]])
+    lines = File.readlines(effects).map { |line| JSON.parse(line) }
+    expect(lines.map { |line| line.values_at('event', 'step_id', 'attempt', 'idempotency_key') })
+      .to eq([['start', 5, 1, 'inst-5'], ['end', 5, 1, 'inst-5']])
+    expect(lines[0]['monotonic_ns']).to be < lines[1]['monotonic_ns']
   end
 
   it 'sends reports again, byte for byte, until they are acked' do
@@ -227,6 +227,7 @@ RSpec.describe 'A worker process and its orchestrator' do
     orchestrator.control('start_granted', **ref, step_id: 1, n: 1, start_window_ms: 0)
     orchestrator.take('start_request') { |message| message['step_id'] == 1 && message['n'] > 4 }
     expect(orchestrator.all('partial_result')).to be_empty
+    expect(orchestrator.all('batch_rejected')).to be_empty # a later request has a window of its own
     orchestrator.control('start_granted', **ref, step_id: 1, n: 3, start_window_ms: 60_000)
     expect(orchestrator.take('partial_result')['step_id']).to eq(1)
     request = orchestrator.take('start_request') { |message| message['step_id'] == 2 }
@@ -234,6 +235,79 @@ RSpec.describe 'A worker process and its orchestrator' do
     expect(orchestrator.take('batch_rejected')['steps'].first).to include('step_id' => 2,
                                                                           'reason' => 'start_denied')
     expect(orchestrator.take('batch_completion')['total_steps']).to eq(1)
+  end
+
+  def monotonic = Process.clock_gettime(Process::CLOCK_MONOTONIC)
+
+  def started
+    File.readlines(@effects).map { |line| JSON.parse(line) }
+        .select { |line| line['event'] == 'start' }.map { |line| line['step_id'] }
+  end
+
+  it 'counts the start window from the request, not from the grant' do
+    @effects = File.join(dir, 'effects.log')
+    start_worker(env: { 'TASKER_EFFECTS_LOG' => @effects })
+    orchestrator.handshake(resend_ms: 20_000)
+    id = orchestrator.batch({ step_id: 1, claim_first: true })
+    orchestrator.take('start_request')
+    from = monotonic
+    orchestrator.until('400 ms') { monotonic > from + 0.4 }
+    ref = { session: orchestrator.session, batch_id: id, step_id: 1, attempt: 1, n: 1 }
+    orchestrator.control('start_granted', **ref, start_window_ms: 300)
+    expect(orchestrator.take('batch_rejected')['steps'])
+      .to eq([{ 'step_id' => 1, 'attempt' => 1, 'reason' => 'start_window_missed' }])
+    orchestrator.control('start_granted', **ref, start_window_ms: 60_000) # too late to change its mind
+    orchestrator.batch({ step_id: 2 })
+    orchestrator.take('batch_completion')
+    expect(started).to eq([2])
+  end
+
+  it 'does not start what it was granted while it was frozen past the window' do
+    @effects = File.join(dir, 'effects.log')
+    worker = start_worker(env: { 'TASKER_EFFECTS_LOG' => @effects })
+    orchestrator.handshake(resend_ms: 20_000)
+    id = orchestrator.batch({ step_id: 1, claim_first: true })
+    orchestrator.take('start_request')
+    from = monotonic
+    worker.freeze_process
+    # In time, but it is not read in time.
+    orchestrator.control('start_granted', session: orchestrator.session, batch_id: id, step_id: 1, attempt: 1,
+                                          n: 1, start_window_ms: 500)
+    orchestrator.until('the end of the window') { monotonic > from + 0.7 }
+    worker.signal('CONT')
+    expect(orchestrator.take('batch_rejected')['steps'].first['reason']).to eq('start_window_missed')
+    orchestrator.batch({ step_id: 2 })
+    orchestrator.take('batch_completion')
+    expect(started).to eq([2])
+  end
+
+  it 'sends its results after it was frozen, and honours what was cancelled meanwhile' do
+    @effects = File.join(dir, 'effects.log')
+    worker = start_worker('--capacity', '2', '--prefetch', '2', env: { 'TASKER_EFFECTS_LOG' => @effects })
+    orchestrator.handshake(resend_ms: 20_000)
+    gates = { 1 => { 'gate' => gate }, 2 => { 'gate' => gate('never'), 'stoppable' => true } }
+    ids = gates.map do |number, context|
+      orchestrator.batch({ step_id: number, name: 'gate', context: context }, handler: 'Spec::GateHandler')
+    end
+    ids << orchestrator.batch({ step_id: 3 })
+    2.times { orchestrator.take('partial_result') }
+    orchestrator.take('worker_heartbeat') { |beat| beat['running'].size == 2 && beat['held'].size == 1 }
+    worker.freeze_process
+    # Its lease ends, its attempts become stale; the cancel waits in its socket.
+    stale = [2, 3].map { |number| { batch_id: ids[number - 1], step_id: number, attempt: 1 } }
+    orchestrator.control('cancel', session: orchestrator.session, reason: 'lease over', steps: stale)
+    from = monotonic
+    orchestrator.until('the end of the lease') { monotonic > from + 1 }
+    worker.signal('CONT')
+    stopped = orchestrator.take('partial_result') { |message| final?(message) && message['step_id'] == 2 }
+    expect(stopped['error']['message']).to eq('stopped: lease over')
+    expect(orchestrator.take('batch_rejected')['steps'])
+      .to eq([{ 'step_id' => 3, 'attempt' => 1, 'reason' => 'cancelled' }])
+    open_gate
+    orchestrator.take('partial_result') do |message|
+      message['step_id'] == 1 && message['status'] == 'completed'
+    end
+    expect(started).to contain_exactly(1, 2)
   end
 
   it 'ignores messages it cannot understand and goes on' do

@@ -55,7 +55,7 @@ RSpec.describe 'The life of a session' do
     open_gate
     expect(orchestrator.take('batch_completion').fields).to include('total_steps' => 1,
                                                                     'completed_steps' => 1)
-    orchestrator.take('goodbye')
+    expect(orchestrator.take('goodbye')['reason']).to eq('drained')
     expect(exit_code_of(worker)).to eq(0)
   end
 
@@ -69,7 +69,7 @@ RSpec.describe 'The life of a session' do
     3.times { orchestrator.take('batch_completion') }
     expect(worker.ended?).to be_nil
     orchestrator.ack(partial, completion)
-    orchestrator.take('goodbye')
+    expect(orchestrator.take('goodbye')['reason']).to eq('drained')
     expect(exit_code_of(worker)).to eq(0)
   end
 
@@ -80,7 +80,39 @@ RSpec.describe 'The life of a session' do
                        handler: 'Spec::GateHandler')
     orchestrator.take('worker_heartbeat') { |beat| beat['running'].any? }
     worker.signal('INT')
+    expect(orchestrator.take('goodbye')['reason']).to eq('deadline')
     expect(exit_code_of(worker)).to eq(1)
+  end
+
+  it 'never starts a batch of the very last moment' do
+    effects = File.join(dir, 'effects.log')
+    worker = start_worker(env: { 'TASKER_EFFECTS_LOG' => effects })
+    orchestrator.handshake(resend_ms: 60_000)
+    first = orchestrator.batch({ step_id: 1 })
+    orchestrator.take('batch_completion')
+    worker.signal('TERM')
+    orchestrator.until('the drain') { worker.log.include?('msg=draining') }
+    # The ack ends the drain; the batches stand right behind it in the worker's socket.
+    orchestrator.control('ack', session: orchestrator.session, rejected: [],
+                                batches: [{ batch_id: first, sequences: [1, 2] }])
+    orchestrator.auto_ack = true # some may have been read, and those were handed back
+    late = (2..200).map { |number| orchestrator.batch({ step_id: number }) }
+    expect(orchestrator.take('goodbye')['reason']).to eq('drained')
+    expect(exit_code_of(worker)).to eq(0)
+    expect(File.readlines(effects).map { |line| JSON.parse(line)['step_id'] }).to eq([1, 1])
+    expect(orchestrator.all('batch_accepted').map { |message| message['batch_id'] } & late).to be_empty
+  end
+
+  it 'does not promise a complete drain while a timed-out handler runs' do
+    worker = start_worker
+    orchestrator.handshake
+    orchestrator.auto_ack = true
+    orchestrator.batch({ step_id: 1, name: 'gate', context: { 'gate' => gate }, timeout_ms: 100 },
+                       handler: 'Spec::GateHandler')
+    orchestrator.take('batch_completion')
+    worker.signal('TERM')
+    expect(orchestrator.take('goodbye')['reason']).to eq('handlers_running')
+    expect(exit_code_of(worker)).to eq(0)
   end
 
   it 'exits at once at the second signal' do
@@ -92,11 +124,12 @@ RSpec.describe 'The life of a session' do
     worker.signal('TERM')
     orchestrator.until('the drain') { worker.log.include?('draining') }
     worker.signal('TERM')
+    expect(orchestrator.take('goodbye')['reason']).to eq('interrupted')
     expect(exit_code_of(worker)).to eq(1)
   end
 
   it 'rebuilds its sockets when the orchestrator is silent' do
-    worker = start_worker
+    worker = start_worker('--silence-ms', '1500')
     orchestrator.handshake
     orchestrator.pump
     orchestrator.subscriptions.clear
@@ -139,6 +172,38 @@ RSpec.describe 'The life of a session' do
     expect(orchestrator.take('partial_result')['session']).to eq(second['session'])
   end
 
+  it 'sends under its new name what it did under the old one, and drops what it had not started' do
+    start_worker('--capacity', '1')
+    orchestrator.handshake(resend_ms: 60_000)
+    old = orchestrator.session
+    done = orchestrator.batch({ step_id: 1 })
+    orchestrator.take('batch_completion')
+    running = orchestrator.batch({ step_id: 2, name: 'gate', context: { 'gate' => gate } },
+                                 { step_id: 3, name: 'gate', context: { 'gate' => gate } },
+                                 handler: 'Spec::GateHandler')
+    orchestrator.take('partial_result') { |message| message['status'] == 'in_progress' }
+    orchestrator.messages.clear
+    orchestrator.control('refused', code: 'duplicate_session', message: 'taken', retry_ms: 10)
+    orchestrator.until('another session') do
+      orchestrator.all('hello').any? do |hello|
+        hello['session'] != old
+      end
+    end
+    orchestrator.messages.reject! { |message| message['session'] == old }
+    hello = orchestrator.handshake
+    expect(hello['previous_sessions']).to eq([old])
+    replayed = orchestrator.take('partial_result') { |message| message['batch_id'] == done }
+    expect(replayed.fields.values_at('session', 'sent_by')).to eq([old, hello['session']])
+    open_gate
+    late = orchestrator.take('partial_result') { |message| message['batch_id'] == running }
+    expect(late.fields.values_at('step_id', 'session', 'sent_by')).to eq([2, old, hello['session']])
+    # Nobody waits for step 3 any more: it never runs.
+    completion = orchestrator.take('batch_completion') { |message| message['batch_id'] == running }
+    expect(completion['total_steps']).to eq(1)
+    orchestrator.take('worker_heartbeat') { |beat| (beat['held'] + beat['running']).empty? }
+    expect(orchestrator.all('partial_result').map { |message| message['step_id'] }).not_to include(3)
+  end
+
   it 'gives up with code 3 when it is not allowed' do
     worker = start_worker
     hello = orchestrator.take('hello')
@@ -146,6 +211,43 @@ RSpec.describe 'The life of a session' do
     orchestrator.control('refused', code: 'not_allowed', message: 'who are you', retry_ms: 0)
     expect(exit_code_of(worker)).to eq(3)
     expect(worker.log).to include('not_allowed', 'who are you')
+  end
+
+  it 'stops starting steps while the outbox holds too many bytes, and loses nothing' do
+    start_worker('--capacity', '2', '--prefetch', '20', '--outbox-bytes', (2**20).to_s)
+    orchestrator.handshake(resend_ms: 60_000)
+    large = { 'x' => 'y' * 150_000 }
+    ids = (1..20).map { |number| orchestrator.batch({ step_id: number, context: large }) }
+    20.times { orchestrator.take('batch_accepted') }
+    beat = orchestrator.take('worker_heartbeat') do |message|
+      message['held'].any? && message['running'].empty? && message['free'].zero?
+    end
+    # Seven reports fill the window; what was running when the seventh came is kept as well.
+    expect(beat['unacked'].size).to be_between(7, 9)
+    expect(beat['held'].size + beat['unacked'].size).to eq(20)
+    2.times { orchestrator.take('worker_heartbeat') }
+    expect(orchestrator.take('worker_heartbeat')['held']).to eq(beat['held'])
+    orchestrator.auto_ack = true
+    orchestrator.control('report_request', session: orchestrator.session, batch_id: ids.first)
+    ids.each { |id| orchestrator.control('report_request', session: orchestrator.session, batch_id: id) }
+    orchestrator.until('all twenty') do
+      orchestrator.all('partial_result').map { |message| message['step_id'] }.uniq.size == 20
+    end
+  end
+
+  it 'sends nothing again to an orchestrator that does not answer' do
+    start_worker('--silence-ms', '1000')
+    orchestrator.handshake(resend_ms: 50)
+    orchestrator.batch({ step_id: 1 })
+    orchestrator.take('batch_completion')
+    orchestrator.heartbeats = false
+    orchestrator.take('hello')
+    orchestrator.messages.clear
+    3.times { orchestrator.take('hello') }
+    expect(orchestrator.all('partial_result')).to be_empty
+    orchestrator.heartbeats = true
+    orchestrator.handshake
+    orchestrator.take('partial_result')
   end
 
   it 'stops starting steps while the outbox is full' do

@@ -80,12 +80,25 @@ class FakeOrchestrator
     hello = take('hello')
     @session = hello['session']
     # What the worker says first can cross the answer to an earlier hello; a test counts from here.
-    control('welcome', session: @session, heartbeat_ms: heartbeat_ms, lease_ms: 8000, resend_ms: resend_ms,
-                       limits: LIMITS)
+    welcome(heartbeat_ms: heartbeat_ms, resend_ms: resend_ms)
     nonce = SecureRandom.hex(4)
     steps('probe', nonce: nonce)
     take('ready') { |message| message['nonce'] == nonce }
     hello
+  end
+
+  def welcome(heartbeat_ms: 200, resend_ms: 200)
+    control('welcome', session: @session, heartbeat_ms: heartbeat_ms, lease_ms: 8000, resend_ms: resend_ms,
+                       limits: LIMITS)
+  end
+
+  # What the block sends goes to the session +id+.
+  def as_session(id)
+    current = @session
+    @session = id
+    yield
+  ensure
+    @session = current
   end
 
   def control(type, **fields) = send_frame("control.#{@session} ", type, fields)
@@ -113,6 +126,7 @@ class FakeOrchestrator
     poller.poll(wait_ms)
     while (frame = receive(@steps))
       @subscriptions << [frame.getbyte(0) == 1, frame.byteslice(1, frame.bytesize)]
+      greet_subscriber(*@subscriptions.last)
     end
     while (frame = receive(@results))
       keep(frame)
@@ -130,6 +144,13 @@ class FakeOrchestrator
 
     @messages << message
     ack(message) if @auto_ack && message['sequence'] && message['status'] != 'in_progress'
+  end
+
+  # Whoever subscribes to a control topic hears at once who speaks here.
+  def greet_subscriber(subscribed, topic)
+    return unless @heartbeats && subscribed && topic.start_with?('control.')
+
+    as_session(topic[8..].strip) { control('heartbeat', n: @n += 1) }
   end
 
   def beat

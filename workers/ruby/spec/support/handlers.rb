@@ -27,7 +27,7 @@ module Spec
       until File.exist?(task.context['gate'])
         if step.cancelled? && task.context['stoppable']
           raise TaskerWorker::RetryableError,
-                "stopped: #{step.cancel_flag.reason}"
+                "stopped: #{step.cancel_reason}"
         end
 
         sleep 0.005

@@ -34,6 +34,12 @@ class WorkerProcess
 
   def signal(name) = Process.kill(name, @pid)
 
+  # SIGSTOP, and returns when it has stopped.
+  def freeze_process
+    signal('STOP')
+    Process.wait(@pid, Process::WUNTRACED)
+  end
+
   # Exit code once the process has ended; nil when it still runs.
   def ended?
     return @status if @status

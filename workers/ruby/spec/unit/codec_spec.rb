@@ -88,7 +88,10 @@ RSpec.describe TaskerWorker::Wire::Codec do
     batch.reported(job, 'failed', 3)
     failed = TaskerWorker::Outcome.new('failed', nil, error, 3)
     completed = TaskerWorker::Outcome.new('completed', '[1]', nil, 3)
-    frames = [reports.partial(job, 1, failed), reports.partial(job, 2, completed),
+    # The batch is an earlier session's; sending it under a third name replaces the second.
+    replayed = reports.in_name(batch,
+                               TaskerWorker::Reports.sent_by(reports.partial(job, 1, failed), 'c' * 16))
+    frames = [replayed, reports.partial(job, 2, completed),
               reports.completion(batch, 3, 5.0), reports.accepted(batch),
               reports.rejected(batch, 4, [[4, 2, 'draining']])]
     to_orchestrator = described_class.to_orchestrator
@@ -98,5 +101,6 @@ RSpec.describe TaskerWorker::Wire::Codec do
     expect(messages[0].fields).to include('error' => error, 'worker_id' => 'w"ö', 'session' => 'a' * 16,
                                           'sent_by' => 'b' * 16)
     expect(messages[1].fields).to include('output' => [1], 'sequence' => 2)
+    expect(reports.in_name(batch, frames.last)).to eq(frames.last)
   end
 end

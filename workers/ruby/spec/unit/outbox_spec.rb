@@ -23,6 +23,11 @@ RSpec.describe TaskerWorker::Outbox do
     expect(times).to eq([1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000])
   end
 
+  it 'is never older than nothing' do
+    add(1, 10.9)
+    expect([outbox.oldest_ms(10), outbox.oldest_ms(20)]).to eq([0, 9])
+  end
+
   it 'forgets what is acked, once' do
     add(1, 0)
     add(2, 0)

@@ -11,6 +11,10 @@ RSpec.describe TaskerWorker::Settings do
     expect(settings.steps_endpoints).to eq(['tcp://127.0.0.1:5555'])
     expect(settings.results_endpoints).to eq(['tcp://127.0.0.1:5556'])
     expect(settings.in_flight_max).to eq(20)
+    expect([settings.outbox_limit, settings.outbox_bytes,
+            settings.outbox_path]).to eq([10_000, 64 * (2**20), nil])
+    expect([settings.silence_ms, settings.reconnect_max_ms,
+            settings.resend_max_ms]).to eq([5000, 2000, 30_000])
   end
 
   it 'reads lists and strings from the file, and defaults where keys are missing' do
@@ -37,7 +41,9 @@ RSpec.describe TaskerWorker::Settings do
   { { capacity: 0 } => /--capacity: must be 1 to/, { prefetch: 1000 } => /--prefetch/,
     { log_level: 'loud' } => /--log-level/, { config: 'none.yaml' } => /--config: cannot read none.yaml/,
     { steps_endpoints: ['http://x'] } => /--steps-endpoint: "http/,
-    { worker_id: '' } => /--worker-id/ }.each do |options, message|
+    { outbox_bytes: 1000 } => /--outbox-bytes: must be 1048576/, { outbox_path: '' } => /--outbox: must name/,
+    { silence_ms: 10 } => /--silence-ms/, { reconnect_max_ms: 1 } => /--reconnect-max-ms/,
+    { resend_max_ms: 1 } => /--resend-max-ms/, { worker_id: '' } => /--worker-id/ }.each do |options, message|
     it("refuses #{options}") {
       expect do
         settings(options)
