@@ -43,6 +43,7 @@ class FakeWorker:
         self.held: dict[tuple[str, int], dict[str, Any]] = {}
         self.outgoing: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self.wake, self.waker = socket.socketpair()
+        self.waker.setblocking(False)
         self.ending = False
         self.failure: Optional[BaseException] = None
         self.thread = threading.Thread(target=self.run, daemon=True)
@@ -55,7 +56,7 @@ class FakeWorker:
     def __exit__(self, *_: Any) -> None:
         self.say("goodbye", reason="done")
         self.ending = True
-        self.waker.send(b"!")
+        self.wake_up()
         self.thread.join()
         self.wake.close()
         self.waker.close()
@@ -152,7 +153,13 @@ class FakeWorker:
 
     def send(self, frame: bytes) -> None:
         self.outgoing.put(frame)
-        self.waker.send(b"!")
+        self.wake_up()
+
+    def wake_up(self) -> None:
+        try:
+            self.waker.send(b"!")
+        except BlockingIOError:
+            pass  # full of wake-ups that it has not read yet: one more is not needed
 
     def say(self, kind: str, topic: str = "workers", **fields: Any) -> None:
         message = {"message_type": kind, "protocol_version": "1.0", "session": self.session, **fields}

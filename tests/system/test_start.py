@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from typing import Any
 
 import pytest
@@ -12,7 +13,6 @@ from workers import NOOP, PYTHON_PATTERNS
 
 BAD_SETTINGS = 2
 SCHEMA = 3
-ALREADY_RUNNING = 4
 
 
 def refused(system: System, code: int, *words: str, **extra: str) -> str:
@@ -44,20 +44,28 @@ def test_an_endpoint_in_use_is_refused_and_its_owner_goes_on(
     second.start_orchestrator()
 
 
-def test_a_second_orchestrator_on_the_same_database_is_refused(make_system: SystemFactory) -> None:
-    first = make_system()
-    assert first.orchestrator
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
+def test_a_second_orchestrator_on_the_same_database_waits_as_its_standby(
+    make_system: SystemFactory, how: signal.Signals
+) -> None:
+    system = make_system()
+    assert system.orchestrator
     elsewhere = {
-        f"TASKER_{part}_ENDPOINT": f"ipc://{first.folder}/second-{part}"
+        f"TASKER_{part}_ENDPOINT": f"ipc://{system.folder}/second-{part}"
         for part in ("STEPS", "RESULTS", "COMMAND")
     }
-    serving = first.orchestrator
-    refused(first, ALREADY_RUNNING, "another orchestrator", str(serving.pid), **elsewhere)
-    first.orchestrator = serving
-    first.python_worker("python", PYTHON_PATTERNS, "--handlers", NOOP)
-    first.wait_for_task(first.submit("bench/single", {}), "complete")
-    first.wait_for_verdicts()
-    assert first.value("SELECT epoch FROM tasker_orchestrators") == 1
+    serving = system.orchestrator
+    second = system.start_orchestrator(ready=False, **elsewhere)
+    system.orchestrator = serving
+    second.wait_for_log("tasker-orchestrator standby")
+    assert f"pid {serving.pid}" in second.output(), "it names the one that serves"
+    system.python_worker("python", PYTHON_PATTERNS, "--handlers", NOOP)
+    system.wait_for_task(system.submit("bench/single", {}), "complete")
+    second.signal(how)
+    assert second.wait() == (0 if how is signal.SIGTERM else -signal.SIGKILL), second.tail()
+    system.wait_for_task(system.submit("bench/single", {}), "complete")
+    system.wait_for_verdicts()
+    assert system.value("SELECT epoch FROM tasker_orchestrators") == 1
 
 
 def test_a_stale_socket_file_of_a_killed_orchestrator_is_no_obstacle(make_system: SystemFactory) -> None:
