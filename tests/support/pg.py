@@ -86,17 +86,21 @@ class Cluster:
         if made.wait(120) != 0:
             raise RuntimeError(f"initdb failed:\n{made.output()}")
 
-    def start(self) -> None:
-        """Starts the server and waits until it answers."""
+    def launch(self) -> procs.Process:
+        """Starts the server and waits for nothing."""
         arguments: list[str | Path] = [self.server / "postgres", "-D", self.folder / "data"]
         arguments += ["-k", self.folder / "socket", "-h", ""]
         settings = {"port": "5432", "unix_socket_permissions": "0700", "timezone": "UTC", **self.settings}
         for name, value in settings.items():
             arguments += ["-c", f"{name}={value}"]
-        process = procs.Process(
+        self.process = procs.Process(
             arguments, self.folder / "server.log", cwd=Path("/"), user=self.user, death_signal="INT"
         )
-        self.process = process
+        return self.process
+
+    def start(self) -> None:
+        """Starts the server and waits until it answers."""
+        process = self.launch()
 
         def answers() -> bool:
             if not process.running():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import shutil
 import signal
 import sys
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
-from tests.support import pg, suites  # noqa: E402
+from tests.support import fuzz_suite, pg, suites  # noqa: E402
 from tests.support.procs import ROOT  # noqa: E402
 
 TSAN_SUPPRESSIONS = ROOT / "tests/support/tsan.supp"
@@ -27,13 +28,15 @@ class Stage:
     needs_server: bool
     run: Callable[[Runner], suites.Outcome]
     folder: Path | None = None  # a Python suite: skipped while it holds no tests
+    in_plain_run: bool = True  # whether bin/test without arguments runs it
 
 
 class Runner:
     """Runs stages one after the other, with one PostgreSQL for all of them."""
 
-    def __init__(self, build: Path, reports: Path):
+    def __init__(self, build: Path, fuzz_build: Path, reports: Path):
         self.build = build
+        self.fuzz_build = fuzz_build
         self.reports = reports
         self.environment = suites.clean_environment()
         self.environment["TASKER_BUILD_DIR"] = str(build)
@@ -61,8 +64,15 @@ def _pytest(name: str, folder: Path, targets: list[str]) -> Callable[[Runner], s
     return lambda runner: suites.run_pytest(runner.job(name, folder), targets)
 
 
+def _fuzz(runner: Runner) -> suites.Outcome:
+    seconds = int(os.environ.get("TASKER_FUZZ_SECONDS", "15"))
+    seed = int(os.environ.get("TASKER_FUZZ_SEED", "20260301"))
+    return fuzz_suite.run_all(runner.job("fuzz"), runner.fuzz_build, seconds, seed)
+
+
 CONFORMANCE = ROOT / "tests/conformance"
 SYSTEM = ROOT / "tests/system"
+CHAOS = ROOT / "tests/chaos"
 PYTHON_WORKER = ROOT / "workers/python"
 RUBY_WORKER = ROOT / "workers/ruby"
 SUPPORT = ROOT / "tests/support"
@@ -74,9 +84,14 @@ STAGES = [
     Stage("python", False, _pytest("python", PYTHON_WORKER, []), PYTHON_WORKER),
     Stage("ruby", False, lambda runner: suites.run_rspec(runner.job("ruby", RUBY_WORKER))),
     Stage("system", True, _pytest("system", ROOT, ["tests/system"]), SYSTEM),
+    Stage("chaos", False, _pytest("chaos", ROOT, ["tests/chaos"]), CHAOS),
+    Stage("fuzz", False, _fuzz, in_plain_run=False),
 ]
-# What exercises the C++ programs.
-SANITIZED = ["unit", "store", "system"]
+# What exercises the C++ programs. The fuzz targets have sanitizers of their own (address and undefined).
+SANITIZED = {
+    "address": ["unit", "store", "conformance", "system", "fuzz"],
+    "thread": ["unit", "store", "conformance", "system"],
+}
 
 
 def _has_tests(stage: Stage) -> bool:
@@ -86,6 +101,7 @@ def _has_tests(stage: Stage) -> bool:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bin/test", add_help=False)
     parser.add_argument("--build", type=Path, default=ROOT / "build")
+    parser.add_argument("--fuzz-build", type=Path, default=ROOT / "build-fuzz")
     parser.add_argument("--only", action="append", choices=[stage.name for stage in STAGES])
     parser.add_argument("--sanitizer", choices=["address", "thread"])
     return parser.parse_args()
@@ -111,13 +127,14 @@ def main() -> int:
     options = _options()
     # Ended by a signal, the server and all suites must end with us.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    wanted = options.only or (SANITIZED if options.sanitizer else [stage.name for stage in STAGES])
+    plain = [stage.name for stage in STAGES if stage.in_plain_run]
+    wanted = options.only or (SANITIZED[options.sanitizer] if options.sanitizer else plain)
     stages = [stage for stage in STAGES if stage.name in wanted]
     start = time.monotonic()
     with contextlib.ExitStack() as stack:
         reports = Path(tempfile.mkdtemp(prefix="tasker-reports-"))
         stack.callback(shutil.rmtree, reports, ignore_errors=True)
-        runner = Runner(options.build.resolve(), reports)
+        runner = Runner(options.build.resolve(), options.fuzz_build.resolve(), reports)
         runner.environment |= _sanitizer_settings(options.sanitizer)
         if any(stage.needs_server for stage in stages):
             cluster = stack.enter_context(pg.Cluster())
