@@ -245,6 +245,8 @@ def main() -> int:
         if name not in ("TASKER_BUILD_DIR", "TASKER_PG_BIN", "TASKER_TEST_PATIENCE"):
             del os.environ[name]
     signal.signal(signal.SIGTERM, interrupt)
+    # A shell that starts it in the background has SIGINT ignored, and Python then leaves it so.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # Short, because it holds ipc sockets.
     folder = Path(tempfile.mkdtemp(prefix="tchaos-", dir="/tmp"))
     folder.chmod(0o755)
