@@ -176,6 +176,7 @@ def test_slow_recoveries_are_found_and_disturbed_ones_are_not_judged():
     assert recovery.too_slow([sample(60.0, alone=False), sample(None)], 2.0) == []
     assert len(recovery.too_slow([sample(2.5), sample(2.5), sample(1.0)], 2.0)) == 1
     assert len(recovery.too_slow([sample(1.0), sample(1.0), sample(6.1)], 2.0)) == 1
+    assert recovery.too_slow([sample(2.5), sample(2.5)], 2.0) == [], "too few for a median"
 
 
 def test_a_kill_is_alone_only_without_another_fault_until_the_recovery():
