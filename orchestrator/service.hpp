@@ -8,11 +8,10 @@ namespace tasker {
 /// Exit codes of tasker-orchestrator, documented in its --help.
 enum class ServiceExit {
     ok = 0,
-    failed = 1,           // something broke while running; the log says what
-    bad_settings = 2,     // usage, settings, or an endpoint that cannot be bound
-    schema = 3,           // the database's schema is missing, older or newer
-    already_running = 4,  // another orchestrator holds this database
-    superseded = 5        // another orchestrator has taken over
+    failed = 1,        // something broke while running; the log says what
+    bad_settings = 2,  // usage, settings, or an endpoint that cannot be bound
+    schema = 3,        // the database's schema is missing, older or newer
+    superseded = 5     // another orchestrator has taken over
 };
 
 /// Runs until SIGTERM or SIGINT. Signals must be blocked in all threads before the call. Prints one line
