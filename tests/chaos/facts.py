@@ -94,7 +94,9 @@ def until_elsewhere(steps: dict[int, StepFacts], kill: Kill) -> float | None:
         decision = segments.get(attempt, [])[1:]
         if decision and decision[0]["to_state"] == "complete":
             continue  # its report was on the way already
-        transitions = segments.get(attempt + 1, decision)
+        # What ended in error was decided upon then, whenever an operator takes it up again.
+        in_error = bool(decision) and decision[0]["to_state"] == "error"
+        transitions = decision if in_error else segments.get(attempt + 1, decision)
         if transitions:
             times.append(transitions[0]["created_at"].timestamp() - kill.at)
     late = [seconds for seconds in times if seconds > 0]

@@ -400,12 +400,16 @@ def test_a_killed_workers_recovery_lasts_until_its_last_step_was_claimed_again_o
     decided = step(2, CLAIM, ("in_progress", "error", 4.5))
     untouched = step(3, CLAIM)
     reported = step(4, ("pending", "in_progress", 0.2), ("in_progress", "complete", 1.6))
-    steps = steps_of(again, decided, untouched, reported)
+    taken_up = step(
+        5, CLAIM, ("in_progress", "error", 4.5), ("error", "pending", 6.0), ("pending", "in_progress", 7.0)
+    )
+    steps = steps_of(again, decided, untouched, reported, taken_up)
 
     def seconds(*in_hand: tuple[int, int]) -> float | None:
         return facts.until_elsewhere(steps, Kill("ruby-1", killed, False, in_hand))
 
     assert seconds((1, 1)) == pytest.approx(1.5)
     assert seconds((1, 1), (2, 1)) == pytest.approx(3.0)
+    assert seconds((5, 1)) == pytest.approx(3.0), "an operator's retry is no part of the recovery"
     assert seconds((3, 1)) is None
     assert seconds((4, 1)) is None, "its report was on the way when it was killed"
