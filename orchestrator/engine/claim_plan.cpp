@@ -45,9 +45,8 @@ bool ClaimPlanner::plan(const std::vector<core::CreditOffer>& offers, ports::Cre
     for (const auto& offer : offers) input.sessions.push_back(offer.session);
 
     bool looks_at_waiting = false;
-    int profile = 0;
+    int profile = 1;
     for (const auto& [served, members] : profiles) {
-        ++profile;
         std::vector<core::SessionCredit> credits;
         for (const auto index : members) {
             // One batch, whatever the credit: the plain worker never has two.
@@ -57,12 +56,21 @@ bool ClaimPlanner::plan(const std::vector<core::CreditOffer>& offers, ports::Cre
         }
         const auto slots = core::slot_order(std::move(credits), input.batch_size, kSlotsPerTurnMax);
         if (slots.empty()) continue;
-        for (const auto slot : slots) input.slots.push_back({profile, static_cast<int>(members[slot])});
+        for (const auto slot : slots) {
+            const int session = static_cast<int>(members[slot]);
+            auto* last = input.slots.empty() ? nullptr : &input.slots.back();
+            if (last && last->profile == profile && last->session == session) {
+                ++last->length;
+            } else {
+                input.slots.push_back({profile, session, 1});
+            }
+        }
         for (const auto key : served) {
             const bool scan = keys.may_wait(key);
             looks_at_waiting = looks_at_waiting || scan;
-            input.keys.push_back({profile, key, scan});
+            input.keys.push_back({profile, key, scan, keys.look_from(key)});
         }
+        ++profile;
     }
     return looks_at_waiting;
 }

@@ -1,5 +1,6 @@
 // What follows a committed turn: the listener's memory, its timers, and what io is told.
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "orchestrator/engine/listener.hpp"
@@ -112,10 +113,26 @@ void Listener::tell_workers(const TurnDraft& draft, const ports::TurnResult& res
 
 void Listener::update_waiting(const ports::TurnInput& input, const ports::TurnResult& result,
                               const std::vector<core::CreditOffer>& offers) {
+    // A key's steps are claimed from the front. Where slots were left over, nothing waits any more.
     for (const auto& key : input.keys) {
-        if (key.scan) keys_.clear_waiting(key.handler_key);
+        if (key.scan) keys_.note_scanned(key.handler_key, core::ReadyPosition::end());
     }
-    for (const auto key : result.keys_waiting) keys_.mark_waiting(key);
+    std::map<std::int32_t, core::ReadyPosition> taken_up_to;
+    for (const auto& claim : result.claims) {
+        if (!claim.waited_at) continue;
+        auto& last = taken_up_to[claim.handler_key];
+        last = std::max(last, claim.waited_at->after());
+    }
+    for (const auto& waiting : result.keys_waiting) {
+        const auto scanned =
+            std::find_if(input.keys.begin(), input.keys.end(), [&](const ports::ClaimKey& key) {
+                return key.scan && key.handler_key == waiting.handler_key;
+            });
+        auto from = waiting.from;
+        if (scanned != input.keys.end())
+            from = std::min(from, std::max(scanned->look_from, taken_up_to[waiting.handler_key]));
+        keys_.mark_waiting(waiting.handler_key, from);
+    }
     // A turn fills a bounded number of slots: with credit and work left, go on at once.
     look_again_ = !result.keys_waiting.empty() && result.claims.size() >= kSlotsPerTurnMax;
     for (const auto key : result.keys_locked) {
@@ -128,7 +145,7 @@ void Listener::update_waiting(const ports::TurnInput& input, const ports::TurnRe
         if (offers[i].batches_max == 0 || offers[i].free == 0) continue;
         const bool used = std::any_of(
             input.slots.begin(), input.slots.end(),
-            [&](const ports::ClaimSlot& slot) { return static_cast<std::size_t>(slot.session) == i; });
+            [&](const ports::ClaimSlots& slot) { return static_cast<std::size_t>(slot.session) == i; });
         look_again_ = look_again_ || !used;
     }
     // The one key that the plain worker's slots went to had nothing for it: the next key may have.

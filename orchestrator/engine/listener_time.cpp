@@ -26,7 +26,7 @@ void Listener::notice(const ports::Inbound& inbound) {
             due_now_ = true;
             commands_wait_ = true;
         }
-        for (const auto key : wake->keys) keys_.mark_waiting(key);
+        for (const auto key : wake->keys) keys_.mark_waiting(key, wake->from);
     } else if (std::holds_alternative<ports::CreditAppeared>(inbound)) {
         planner_.forget_sessions();
     }

@@ -148,6 +148,9 @@ class Mailbox {
         auto& queued = std::get<ports::Wake>(queue_[*wake_at_]);
         queued.full_scan |= wake->full_scan;
         queued.definitions |= wake->definitions;
+        if (!wake->keys.empty()) {
+            queued.from = queued.keys.empty() ? wake->from : std::min(queued.from, wake->from);
+        }
         for (const auto key : wake->keys) {
             if (std::find(queued.keys.begin(), queued.keys.end(), key) == queued.keys.end()) {
                 queued.keys.push_back(key);

@@ -210,7 +210,7 @@ void TurnDraft::receive_partial(const protocol::PartialResult& message, const st
     if (!protocol::is_final(message.status)) {
         record.message_class = ports::MessageClass::noted;
         input_.messages.push_back(std::move(record));
-        if (!step->started) input_.running.push_back({step->batch_step_id, message.execution_time_ms});
+        if (!step->started) input_.running.push_back({batch->batch_id, message.step_id, message.execution_time_ms});
         step->started = true;
         step->started_at = context_.now - std::chrono::milliseconds(message.execution_time_ms);
         return;
@@ -283,11 +283,11 @@ void TurnDraft::receive_completion(const protocol::BatchCompletion& message, con
     input_.messages.push_back(std::move(record));
 }
 
-void TurnDraft::hand_back_step(OpenStep& step, const std::string& reason) {
+void TurnDraft::hand_back_step(const OpenBatch& batch, OpenStep& step, const std::string& reason) {
     if (step.is_settled()) return;
     step.expected.handed_back = true;
     input_.hand_backs.push_back(
-        {step.batch_step_id, step.expected.step_id, step.task_id, step.attempt, reason});
+        {batch.batch_id, step.expected.step_id, step.task_id, step.attempt, reason});
 }
 
 void TurnDraft::receive_rejection(const protocol::BatchRejected& message, const std::string& raw) {
@@ -303,7 +303,7 @@ void TurnDraft::receive_rejection(const protocol::BatchRejected& message, const 
         if (!step || step->attempt != rejected.attempt) continue;
         const bool too_large =
             protocol::reject_reason_from_text(rejected.reason) == protocol::RejectReason::kTooLarge;
-        hand_back_step(*step, too_large ? "request_too_large" : rejected.reason);
+        hand_back_step(*batch, *step, too_large ? "request_too_large" : rejected.reason);
     }
     progress_of(*batch).life = true;
     ack(message.session, message.batch_id, message.sequence);
@@ -312,13 +312,13 @@ void TurnDraft::receive_rejection(const protocol::BatchRejected& message, const 
 void TurnDraft::receive_undelivered(const ports::Undelivered& undelivered) {
     auto* batch = touch(undelivered.batch_uuid);
     if (!batch || batch->session != undelivered.session) return;
-    for (auto& step : batch->steps) hand_back_step(step, "undelivered");
+    for (auto& step : batch->steps) hand_back_step(*batch, step, "undelivered");
 }
 
 void TurnDraft::hand_back(const std::string& batch_uuid, std::int64_t step_id, const std::string& reason) {
     auto* batch = touch(batch_uuid);
     auto* step = batch ? batch->find_step(step_id) : nullptr;
-    if (step) hand_back_step(*step, reason);
+    if (step) hand_back_step(*batch, *step, reason);
 }
 
 void TurnDraft::receive_running(const ports::StepRunning& running) {
@@ -328,7 +328,7 @@ void TurnDraft::receive_running(const ports::StepRunning& running) {
     step->started = true;
     step->started_at = context_.now - std::chrono::milliseconds(running.age_ms);
     progress_of(*batch).life = true;
-    input_.running.push_back({step->batch_step_id, running.age_ms});
+    input_.running.push_back({batch->batch_id, running.step_id, running.age_ms});
 }
 
 void TurnDraft::end_grace(const std::string& batch_uuid) {

@@ -90,7 +90,7 @@ class TurnDraft {
     void receive_running(const ports::StepRunning& running);
     void receive_held(const ports::HeldTooLong& held);
     void receive_start(const ports::StartRequested& request);
-    void hand_back_step(OpenStep& step, const std::string& reason);
+    void hand_back_step(const OpenBatch& batch, OpenStep& step, const std::string& reason);
     void end_delivery(OpenBatch& batch, OpenStep& step, const std::string& reason);
     void apply_losses();
     void close_batch(OpenBatch& batch, const Progress& progress);

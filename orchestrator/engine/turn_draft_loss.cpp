@@ -30,11 +30,11 @@ void TurnDraft::end_delivery(OpenBatch& batch, OpenStep& step, const std::string
         ended_.back().steps.push_back({step.expected.step_id, step.attempt});
     }
     if (step.claim_first && !step.granted && !batch.session.empty()) {
-        hand_back_step(step, "never_granted");
+        hand_back_step(batch, step, "never_granted");
         return;
     }
     step.expected.orphaned = true;
-    input_.orphans.push_back({step.batch_step_id, step.expected.step_id, step.task_id, step.attempt, reason});
+    input_.orphans.push_back({batch.batch_id, step.expected.step_id, step.task_id, step.attempt, reason});
 }
 
 void TurnDraft::apply_losses() {
@@ -51,7 +51,7 @@ void TurnDraft::apply_losses() {
                 batch->session_lost = true;
                 for (auto& step : batch->steps) {
                     if (lost->drained) {
-                        hand_back_step(step, "drained");
+                        hand_back_step(*batch, step, "drained");
                     } else {
                         end_delivery(*batch, step, "session_lost");
                     }
@@ -106,7 +106,7 @@ void TurnDraft::receive_start(const ports::StartRequested& request) {
             return;
         }
     }
-    input_.starts.push_back({step->batch_step_id, request.step_id, step->task_id, request.attempt});
+    input_.starts.push_back({batch->batch_id, request.step_id, step->task_id, request.attempt});
     starts_.push_back(std::move(answer));
 }
 

@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "orchestrator/core/ready_position.hpp"
 #include "protocol/cpp/messages.hpp"
 
 namespace tasker::ports {
@@ -132,6 +133,7 @@ struct Wake {
     bool full_scan = false;
     bool definitions = false;
     std::vector<std::int32_t> keys;
+    core::ReadyPosition from = {};  // no step of these keys that has become ready comes before this
 };
 
 /// A session is gone (lease, disconnect or goodbye); its credit has been returned. `steps_in_flight` were not

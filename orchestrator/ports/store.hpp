@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "orchestrator/core/ready_position.hpp"
 #include "orchestrator/core/reconciliation.hpp"
 #include "orchestrator/core/retry_policy.hpp"
 #include "orchestrator/core/states.hpp"
@@ -43,7 +44,7 @@ struct TurnMessage {
 
 /// A step proven unstarted. Reason `request_too_large` ends it in error instead of handing it back.
 struct HandBack {
-    std::int64_t batch_step_id = 0;
+    std::int64_t batch_id = 0;
     std::int64_t step_id = 0;
     std::int64_t task_id = 0;
     std::int32_t attempt = 0;
@@ -53,7 +54,7 @@ struct HandBack {
 /// A delivery whose worker is gone or whose time is up; `on_orphan` and the limit decide what becomes of the
 /// step.
 struct Orphan {
-    std::int64_t batch_step_id = 0;
+    std::int64_t batch_id = 0;
     std::int64_t step_id = 0;
     std::int64_t task_id = 0;
     std::int32_t attempt = 0;
@@ -62,14 +63,15 @@ struct Orphan {
 
 /// A claim_first delivery whose worker asks to start.
 struct StartClaim {
-    std::int64_t batch_step_id = 0;
+    std::int64_t batch_id = 0;
     std::int64_t step_id = 0;
     std::int64_t task_id = 0;
     std::int32_t attempt = 0;
 };
 
 struct RunningMark {
-    std::int64_t batch_step_id = 0;
+    std::int64_t batch_id = 0;
+    std::int64_t step_id = 0;
     std::int64_t age_ms = 0;
 };
 
@@ -85,16 +87,18 @@ struct BatchChange {
     std::string detail_json;  // merged into metadata; "" leaves it
 };
 
-/// Keys that one group of sessions serves, and the slots to fill, in order. `session` indexes
-/// TurnInput::sessions.
+/// Keys that one group of sessions serves, and the slots to fill, in order: `length` of one session, which
+/// indexes TurnInput::sessions. Profiles count from 1 without a gap.
 struct ClaimKey {
     int profile = 0;
     std::int32_t handler_key = 0;
     bool scan = false;  // look at waiting steps too, not only at what this turn makes ready
+    core::ReadyPosition look_from = {};  // none waits before
 };
-struct ClaimSlot {
+struct ClaimSlots {
     int profile = 0;
     int session = 0;
+    int length = 1;
 };
 
 struct TurnInput {
@@ -105,7 +109,7 @@ struct TurnInput {
     std::vector<RunningMark> running;
     std::vector<BatchChange> batches;
     std::vector<ClaimKey> keys;
-    std::vector<ClaimSlot> slots;
+    std::vector<ClaimSlots> slots;
     std::vector<std::string> sessions;
     int batch_size = 10;
     bool due = false;  // move retries and held tasks whose time has come into the ready index
@@ -124,6 +128,7 @@ struct ClaimedStep {
     std::int64_t batch_step_id = 0;
     std::string batch_uuid;
     int session = 0;  // index into TurnInput::sessions
+    std::optional<core::ReadyPosition> waited_at;  // none: this very turn made it ready
     std::int32_t attempt = 0;
     std::int32_t retry_limit = 0;
     std::int64_t timeout_ms = 0;
@@ -149,6 +154,13 @@ struct EndedTask {
     std::string state;
 };
 
+/// Ready steps of this key may still wait, none before `from`.
+struct WaitingKey {
+    std::int32_t handler_key = 0;
+    core::ReadyPosition from = core::ReadyPosition::end();
+    bool operator==(const WaitingKey&) const = default;
+};
+
 /// What became of orphans[index]; absent when its step had moved on before.
 struct JudgedOrphan {
     std::size_t index = 0;
@@ -168,8 +180,8 @@ struct TurnResult {
     std::vector<JudgedStart> starts;
     std::vector<ClaimedStep> claims;
     std::vector<EndedTask> tasks;            // every task whose state changed
-    std::vector<std::int32_t> keys_waiting;  // ready steps may still wait for these handler keys
-    std::vector<std::int32_t> keys_locked;   // likewise, because somebody held their tasks
+    std::vector<WaitingKey> keys_waiting;
+    std::vector<std::int32_t> keys_locked;  // ready steps wait, because somebody held their tasks
 };
 
 /// An open batch as the database knows it: for start, reconnection, and reports of batches long forgotten.

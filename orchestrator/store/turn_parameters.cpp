@@ -1,11 +1,16 @@
 #include "orchestrator/store/turn_parameters.hpp"
 
+#include <algorithm>
+#include <limits>
+#include <utility>
+
 #include "orchestrator/store/array_text.hpp"
 
 namespace tasker::store {
 namespace {
 
-constexpr int kParameterCount = 55;
+constexpr int kLanes = 1;
+constexpr int kParameterCount = 64;
 
 std::string_view class_name(ports::MessageClass message_class) {
     switch (message_class) {
@@ -52,7 +57,7 @@ void add_messages(std::vector<std::string>& parameters, const std::vector<ports:
 void add_hand_backs(std::vector<std::string>& parameters, const std::vector<ports::HandBack>& hand_backs) {
     ArrayText columns[5];
     for (const auto& h : hand_backs) {
-        columns[0].add(h.batch_step_id);
+        columns[0].add(h.batch_id);
         columns[1].add(h.step_id);
         columns[2].add(h.task_id);
         columns[3].add(h.attempt);
@@ -64,7 +69,7 @@ void add_hand_backs(std::vector<std::string>& parameters, const std::vector<port
 void add_orphans(std::vector<std::string>& parameters, const std::vector<ports::Orphan>& orphans) {
     ArrayText columns[5];
     for (const auto& o : orphans) {
-        columns[0].add(o.batch_step_id);
+        columns[0].add(o.batch_id);
         columns[1].add(o.step_id);
         columns[2].add(o.task_id);
         columns[3].add(o.attempt);
@@ -76,7 +81,7 @@ void add_orphans(std::vector<std::string>& parameters, const std::vector<ports::
 void add_starts(std::vector<std::string>& parameters, const std::vector<ports::StartClaim>& starts) {
     ArrayText columns[4];
     for (const auto& s : starts) {
-        columns[0].add(s.batch_step_id);
+        columns[0].add(s.batch_id);
         columns[1].add(s.step_id);
         columns[2].add(s.task_id);
         columns[3].add(s.attempt);
@@ -85,10 +90,11 @@ void add_starts(std::vector<std::string>& parameters, const std::vector<ports::S
 }
 
 void add_running(std::vector<std::string>& parameters, const std::vector<ports::RunningMark>& running) {
-    ArrayText columns[2];
+    ArrayText columns[3];
     for (const auto& r : running) {
-        columns[0].add(r.batch_step_id);
-        columns[1].add(r.age_ms);
+        columns[0].add(r.batch_id);
+        columns[1].add(r.step_id);
+        columns[2].add(r.age_ms);
     }
     for (auto& column : columns) parameters.push_back(column.take());
 }
@@ -109,18 +115,50 @@ void add_batches(std::vector<std::string>& parameters, const std::vector<ports::
 }
 
 void add_claims(std::vector<std::string>& parameters, const ports::TurnInput& input) {
-    ArrayText columns[6];
+    ArrayText columns[10];
+    int profiles = 0;
     for (const auto& key : input.keys) {
+        profiles = std::max(profiles, key.profile);
         columns[0].add(key.profile);
         columns[1].add(key.handler_key);
         columns[2].add_bool(key.scan);
+        columns[3].add(static_cast<std::int64_t>(key.look_from.falling_priority));
+        columns[4].add(key.look_from.step_id);
     }
+    int profile = 0;
+    int filled = 0;  // slots of this profile
     for (const auto& slot : input.slots) {
-        columns[3].add(slot.profile);
-        columns[4].add(slot.session + 1);  // SQL arrays count from 1
+        if (std::exchange(profile, slot.profile) != slot.profile) filled = 0;
+        columns[5].add(slot.profile);
+        columns[6].add(slot.session + 1);  // SQL arrays count from 1
+        columns[7].add(filled);
+        columns[8].add(filled += slot.length);
     }
-    for (const auto& session : input.sessions) columns[5].add_text(session);
+    for (const auto& session : input.sessions) columns[9].add_text(session);
+    parameters.push_back(std::to_string(profiles));
     for (auto& column : columns) parameters.push_back(column.take());
+}
+
+// What a turn locks first, and the lowest batch it can meet.
+void add_bounds(std::vector<std::string>& parameters, const ports::TurnInput& input) {
+    std::vector<std::int64_t> tasks;
+    auto low_batch = std::numeric_limits<std::int64_t>::max();
+    const auto note = [&](std::int64_t task_id, std::int64_t batch_id) {
+        if (task_id != 0) tasks.push_back(task_id);
+        low_batch = std::min(low_batch, batch_id);
+    };
+    for (const auto& m : input.messages) note(m.task_id, m.batch_id);
+    for (const auto& h : input.hand_backs) note(h.task_id, h.batch_id);
+    for (const auto& o : input.orphans) note(o.task_id, o.batch_id);
+    for (const auto& s : input.starts) note(s.task_id, s.batch_id);
+    for (const auto& r : input.running) note(0, r.batch_id);
+    for (const auto& b : input.batches) note(0, b.batch_id);
+    std::sort(tasks.begin(), tasks.end());
+    tasks.erase(std::unique(tasks.begin(), tasks.end()), tasks.end());
+    ArrayText ids;
+    for (const auto task_id : tasks) ids.add(task_id);
+    parameters.push_back(ids.take());
+    parameters.push_back(std::to_string(low_batch));
 }
 
 }  // namespace
@@ -141,6 +179,7 @@ std::vector<std::string> turn_parameters(std::int16_t lane, std::int64_t epoch, 
     parameters.push_back(std::to_string(lane));
     parameters.push_back(std::to_string(epoch));
     parameters.push_back(std::to_string(turn));
+    add_bounds(parameters, input);
     add_messages(parameters, input.messages);
     add_hand_backs(parameters, input.hand_backs);
     add_orphans(parameters, input.orphans);
@@ -151,6 +190,7 @@ std::vector<std::string> turn_parameters(std::int16_t lane, std::int64_t epoch, 
     parameters.push_back(std::to_string(input.batch_size));
     parameters.push_back(input.due ? "t" : "f");
     parameters.emplace_back(instance);
+    parameters.push_back(std::to_string(kLanes));
     return parameters;
 }
 

@@ -1,6 +1,8 @@
 #include "orchestrator/store/turn_store.hpp"
 
+#include <map>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "orchestrator/store/array_text.hpp"
 #include "orchestrator/store/port_errors.hpp"
@@ -12,7 +14,7 @@ namespace {
 // The planner must not be led astray by tables that were empty when a plan was made: every access of a turn
 // is by index, and a cached sequential scan would make the whole session slow.
 constexpr const char* kPlannerSettings =
-    "SET enable_seqscan = off; SET enable_mergejoin = off; SET enable_bitmapscan = off; SET jit = off; "
+    "SET enable_seqscan = off; SET enable_mergejoin = off; SET enable_bitmapscan = off; SET enable_memoize = off; SET jit = off; "
     "SET plan_cache_mode = force_generic_plan";
 
 // Somebody who holds a task's row (a transaction left open in a console) must hold up that task only, and not
@@ -105,6 +107,7 @@ ports::ClaimedStep claimed_step(const pqxx::row& row) {
     step.name = row[kName].as<std::string>();
     step.task_id = row[kTaskId].as<std::int64_t>();
     step.step_id = row[kStepId].as<std::int64_t>();
+    if (!row[kOrd].is_null()) step.waited_at = core::ReadyPosition::of(row[kOrd].as<std::int32_t>(), step.step_id);
     step.attempt = row[kAttempt].as<std::int32_t>();
     step.retry_limit = row[kRetryLimit].as<std::int32_t>();
     step.timeout_ms = row[kTimeoutMs].as<std::int64_t>();
@@ -120,6 +123,19 @@ ports::ClaimedStep claimed_step(const pqxx::row& row) {
     step.context_json = text_or_empty(row[kContext]);
     step.previous_results_json = text_or_empty(row[kPrevious]);
     return step;
+}
+
+// Kind `more`: slots ran out, or children of this turn wait (then with the first of them).
+void note_waiting(const pqxx::row& row, ports::TurnResult& result) {
+    const auto handler_key = row[kHandlerKey].as<std::int32_t>();
+    if (!row[kInfo].is_null()) {
+        result.keys_locked.push_back(handler_key);
+    } else if (row[kStepId].is_null()) {
+        result.keys_waiting.push_back({handler_key});
+    } else {
+        result.keys_waiting.push_back({handler_key, core::ReadyPosition::of(row[kOrd].as<std::int32_t>(),
+                                                                            row[kStepId].as<std::int64_t>())});
+    }
 }
 
 ports::StoredBatchStep stored_step(const pqxx::row& row) {
@@ -194,11 +210,12 @@ ports::TurnResult TurnStore::run_turn(std::int64_t turn, const ports::TurnInput&
     const auto rows = with_port_errors(
         [&] { return connection_.run("turn", pqxx::prepare::make_dynamic_params(parameters)); });
     ports::TurnResult result;
+    std::map<std::size_t, std::pair<std::string, std::string>> judged;  // but for the usual
     for (const auto& row : rows) {
         switch (row[kKind].c_str()[0]) {
             case 'r':
-                result.reports.push_back({row[kOrd].as<std::size_t>() - 1, row[kInfo].as<std::string>(),
-                                          text_or_empty(row[kName])});
+                judged[row[kOrd].as<std::size_t>() - 1] = {row[kInfo].as<std::string>(),
+                                                           text_or_empty(row[kName])};
                 break;
             case 'c':
                 result.claims.push_back(claimed_step(row));
@@ -214,8 +231,16 @@ ports::TurnResult TurnStore::run_turn(std::int64_t turn, const ports::TurnInput&
                 result.starts.push_back({row[kOrd].as<std::size_t>() - 1, text_or_empty(row[kInfo])});
                 break;
             default:
-                (row[kInfo].is_null() ? result.keys_waiting : result.keys_locked)
-                    .push_back(row[kHandlerKey].as<std::int32_t>());
+                note_waiting(row, result);
+        }
+    }
+    for (std::size_t i = 0; i < input.messages.size(); ++i) {
+        if (input.messages[i].message_class != ports::MessageClass::final) continue;
+        const auto unusual = judged.find(i);
+        if (unusual == judged.end()) {
+            result.reports.push_back({i, "applied", "complete"});
+        } else {
+            result.reports.push_back({i, unusual->second.first, unusual->second.second});
         }
     }
     return result;

@@ -1,8 +1,48 @@
 #include "orchestrator/store/wake_payload.hpp"
 
 #include <charconv>
+#include <optional>
 
 namespace tasker::store {
+namespace {
+
+// A number without sign from the front of `text`.
+template <typename Number>
+std::optional<Number> take_number(std::string_view& text) {
+    Number number = 0;
+    const char* const end = text.data() + text.size();
+    const auto [next, error] = std::from_chars(text.data(), end, number);
+    if (error != std::errc() || text.front() == '-') return std::nullopt;
+    text.remove_prefix(static_cast<std::size_t>(next - text.data()));
+    return number;
+}
+
+bool take(std::string_view& text, std::string_view prefix) {
+    if (!text.starts_with(prefix)) return false;
+    text.remove_prefix(prefix.size());
+    return true;
+}
+
+// `1,2` or `1,2;from:PRIORITY:STEP`; nothing when it is anything else. Priorities may be negative.
+std::optional<ports::Wake> parse_keys(std::string_view text) {
+    ports::Wake wake;
+    do {
+        const auto key = take_number<std::int32_t>(text);
+        if (!key) return std::nullopt;
+        wake.keys.push_back(*key);
+    } while (take(text, ","));
+    if (text.empty()) return wake;
+    if (!take(text, ";from:")) return std::nullopt;
+    const bool negative = take(text, "-");
+    const auto priority = take_number<std::int32_t>(text);
+    if (!priority || !take(text, ":")) return std::nullopt;
+    const auto step_id = take_number<std::int64_t>(text);
+    if (!step_id || !text.empty()) return std::nullopt;
+    wake.from = core::ReadyPosition::of(negative ? -*priority : *priority, *step_id);
+    return wake;
+}
+
+}  // namespace
 
 ports::Wake parse_wake(std::string_view payload) {
     ports::Wake wake;
@@ -10,24 +50,10 @@ ports::Wake parse_wake(std::string_view payload) {
         wake.definitions = true;
         return wake;
     }
-    if (!payload.starts_with("keys:")) {
-        wake.full_scan = true;
-        return wake;
+    if (take(payload, "keys:")) {
+        if (auto keys = parse_keys(payload)) return *std::move(keys);
     }
-    const char* at = payload.data() + 5;
-    const char* const end = payload.data() + payload.size();
-    while (true) {
-        std::int32_t key = 0;
-        const auto [next, error] = std::from_chars(at, end, key);
-        const bool read = error == std::errc() && *at != '-';  // from_chars takes a sign, keys have none
-        if (read) wake.keys.push_back(key);
-        if (read && next == end) break;
-        if (!read || *next != ',') {
-            wake.full_scan = true;
-            break;
-        }
-        at = next + 1;
-    }
+    wake.full_scan = true;
     return wake;
 }
 

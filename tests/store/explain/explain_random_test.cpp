@@ -110,7 +110,7 @@ class Chaos {
             } else if (fate == 14) {
                 input.hand_backs.push_back(Scene::hand_back(claim));
             } else {
-                if (fate == 15) input.running.push_back({claim.batch_step_id, 10});
+                if (fate == 15) input.running.push_back({claim.batch_id, claim.step_id, 10});
                 left.push_back(std::move(claim));
             }
         }

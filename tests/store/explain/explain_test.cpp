@@ -24,7 +24,7 @@ class Explain : public ::testing::Test {
     }
     void start(const ports::ClaimedStep& step, std::int64_t age_ms) {
         ports::TurnInput input;
-        input.running.push_back({step.batch_step_id, age_ms});
+        input.running.push_back({step.batch_id, step.step_id, age_ms});
         scene.turn(input);
     }
 

@@ -110,7 +110,7 @@ TEST_F(Batch, ThatIsOpenOrNotReconciledIsReadBackWithWhatItsRequestNeeds) {
     completion.raw = R"({"message_type":"batch_completion","n":1})";
     scene.apply({late, conflict, completion});
     ports::TurnInput running;
-    running.running = {{claims[1].batch_step_id, 10}};
+    running.running = {{claims[1].batch_id, claims[1].step_id, 10}};
     scene.turn(running);
 
     const auto open = scene.store().load_open_batches();

@@ -178,7 +178,8 @@ TEST_F(Claim, OfAChildWithoutCreditWaitsInTheReadyIndexAndIsNamedAsWaiting) {
     input.messages = {Scene::report(claims.at(0))};
     const auto result = scene.turn(input);
     EXPECT_TRUE(result.claims.empty());
-    EXPECT_EQ(result.keys_waiting, std::vector{scene.key_of("B")});
+    const auto waits_at = core::ReadyPosition::of(0, scene.step_id(task, "b"));
+    EXPECT_EQ(result.keys_waiting, (std::vector<ports::WaitingKey>{{scene.key_of("B"), waits_at}}));
     EXPECT_EQ(scene.one("SELECT ready_key FROM tasker_workflow_steps WHERE workflow_step_id = " +
                         std::to_string(scene.step_id(task, "b"))),
               std::to_string(scene.key_of("B")));
@@ -196,6 +197,30 @@ TEST_F(Claim, OnlyLooksAtKeysThatTheProfileServesAndTheMarkedOnes) {
     EXPECT_EQ(claims[0].name, "b");
 }
 
+TEST_F(Claim, LooksFromWhereTheLastOneEnded) {
+    scene.submit_many(scene.draw("single", "only"), 4);
+    auto input = scene.claiming({{"s1", 2}});
+    const auto first = scene.turn(input).claims;
+    ASSERT_EQ(first.size(), 2U);
+    ASSERT_TRUE(first[1].waited_at);
+    EXPECT_EQ(*first[1].waited_at, core::ReadyPosition::of(0, first[1].step_id));
+    input.keys[0].look_from = core::ReadyPosition::of(0, first[1].step_id + 2);
+    const auto behind = scene.turn(input).claims;
+    ASSERT_EQ(behind.size(), 1U) << "the third step stands before that place";
+    EXPECT_EQ(behind[0].step_id, first[1].step_id + 2);
+    input.keys[0].look_from = core::ReadyPosition::end();
+    EXPECT_TRUE(scene.turn(input).claims.empty());
+    input.keys[0].look_from = {};
+    EXPECT_EQ(scene.turn(input).claims.size(), 1U);
+}
+
+TEST_F(Claim, ASubmissionOfAHigherPriorityStandsBeforeWhatWasTaken) {
+    EXPECT_LT(core::ReadyPosition::of(5, 900), core::ReadyPosition::of(0, 1));
+    EXPECT_LT(core::ReadyPosition::of(0, 1), core::ReadyPosition::of(0, 2));
+    EXPECT_LT(core::ReadyPosition{}, core::ReadyPosition::of(32767, 0));
+    EXPECT_GT(core::ReadyPosition::end(), core::ReadyPosition::of(-32768, 1));
+}
+
 TEST_F(Claim, FillsEachProfileFromItsOwnKeys) {
     scene.submit_many(scene.draw("pair", "a @A\nb @B\n"), 3);
     ports::TurnInput input;
@@ -210,7 +235,8 @@ TEST_F(Claim, FillsEachProfileFromItsOwnKeys) {
 
 TEST_F(Claim, NamesAKeyAsWaitingExactlyWhileSlotsMayBeMissing) {
     scene.submit_many(scene.draw("single", "only"), 5);
-    EXPECT_EQ(scene.turn(scene.claiming({{"s1", 3}})).keys_waiting, std::vector{scene.key_of("Work")});
+    EXPECT_EQ(scene.turn(scene.claiming({{"s1", 3}})).keys_waiting,
+              std::vector<ports::WaitingKey>{{scene.key_of("Work")}});
     EXPECT_TRUE(scene.turn(scene.claiming({{"s1", 3}})).keys_waiting.empty());
 }
 

@@ -149,7 +149,7 @@ TEST_F(CreateTasks, WakesTheOrchestratorWithTheKeysOfTheRoots) {
     }
     // A held task asks for a scan, because only that sets the timer of the next due step anew.
     EXPECT_EQ(payloads,
-              (std::vector<std::string>{"templates", "keys:" + std::to_string(scene.key_of("A")), "scan"}));
+              (std::vector<std::string>{"templates", "keys:" + std::to_string(scene.key_of("A")) + ";from:0:1", "scan"}));
 }
 
 TEST_F(CreateTasks, ChangedContentBecomesTheNextRevisionAndOldTasksKeepTheirs) {

@@ -15,10 +15,10 @@ class Orphan : public ::testing::Test {
     void TearDown() override { EXPECT_EQ(scene.violations(), std::vector<std::string>{}); }
 
     static ports::Orphan orphan(const ports::ClaimedStep& claim, const std::string& reason = "session_lost") {
-        return {claim.batch_step_id, claim.step_id, claim.task_id, claim.attempt, reason};
+        return {claim.batch_id, claim.step_id, claim.task_id, claim.attempt, reason};
     }
     static ports::StartClaim start(const ports::ClaimedStep& claim) {
-        return {claim.batch_step_id, claim.step_id, claim.task_id, claim.attempt};
+        return {claim.batch_id, claim.step_id, claim.task_id, claim.attempt};
     }
     ports::TurnResult lose(const ports::ClaimedStep& claim, const std::string& reason = "session_lost") {
         ports::TurnInput input;

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "orchestrator/ports/database_error.hpp"
 #include "tests/store/turn/scene.hpp"
 
 namespace tasker::store {
@@ -102,13 +103,16 @@ TEST_F(Report, TwiceForOneStepInOneTurnAppliesOnce) {
     EXPECT_EQ(scene.one("SELECT remaining_parents FROM tasker_workflow_steps WHERE name = 'b'"), "0");
 }
 
-TEST_F(Report, TwoFinalsForOneStepInOneTurnApplyTheFirstAndRecordTheSecond) {
+// The listener calls the second one a duplicate (TurnDraft); if it ever did not, nothing may be applied twice.
+TEST_F(Report, TwoFinalsForOneStepInOneTurnAreRefusedAsAWhole) {
     scene.submit(scene.draw("chain", "a\nb <- a\n"));
     const auto step = scene.claim(1).at(0);
-    EXPECT_EQ(scene.apply({Scene::report(step), Scene::report(step, "failed")}), "applied duplicate");
-    EXPECT_EQ(scene.state_of(step.step_id), "complete");
-    EXPECT_EQ(ledger(), "applied duplicate");
-    EXPECT_EQ(scene.one("SELECT remaining_parents FROM tasker_workflow_steps WHERE name = 'b'"), "0");
+    ports::TurnInput both;
+    both.messages = {Scene::report(step), Scene::report(step, "failed")};
+    EXPECT_THROW(scene.turn(both), ports::DatabaseError);
+    EXPECT_EQ(scene.state_of(step.step_id), "in_progress");
+    EXPECT_EQ(ledger(), "");
+    EXPECT_EQ(scene.apply({Scene::report(step)}), "applied");
 }
 
 TEST_F(Report, ThatIsADuplicateLeavesTheRowsUntouched) {
@@ -239,12 +243,12 @@ TEST_F(Report, OfRunningSetsTheStartOnceFromItsAge) {
     scene.submit(scene.draw("single", "only"));
     const auto step = scene.claim(1).at(0);
     ports::TurnInput input;
-    input.running = {{step.batch_step_id, 1500}};
+    input.running = {{step.batch_id, step.step_id, 1500}};
     scene.turn(input);
     const auto started = scene.one("SELECT started_at FROM tasker_step_execution_batch_steps");
     EXPECT_EQ(scene.one("SELECT updated_at - started_at FROM tasker_step_execution_batch_steps"),
               "00:00:01.5");
-    input.running = {{step.batch_step_id, 9000}};
+    input.running = {{step.batch_id, step.step_id, 9000}};
     scene.turn(input);
     EXPECT_EQ(scene.one("SELECT started_at FROM tasker_step_execution_batch_steps"), started);
 }

@@ -148,7 +148,7 @@ ports::TurnMessage Scene::report(const ports::ClaimedStep& claim, const std::str
 }
 
 ports::HandBack Scene::hand_back(const ports::ClaimedStep& claim, const std::string& reason) {
-    return {claim.batch_step_id, claim.step_id, claim.task_id, claim.attempt, reason};
+    return {claim.batch_id, claim.step_id, claim.task_id, claim.attempt, reason};
 }
 
 std::string Scene::apply(const std::vector<ports::TurnMessage>& messages) {

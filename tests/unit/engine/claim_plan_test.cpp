@@ -29,7 +29,8 @@ class Plan : public ::testing::Test {
         for (auto& [profile, line] : text) line += "|";
         for (const auto& slot : input.slots) {
             const auto& session = input.sessions.at(static_cast<std::size_t>(slot.session));
-            text[slot.profile] += " " + (session.empty() ? "plain" : session);
+            for (int i = 0; i < slot.length; ++i)
+                text[slot.profile] += " " + (session.empty() ? "plain" : session);
         }
         return text;
     }
@@ -104,7 +105,8 @@ TEST_F(Plan, ThePlainWorkerGetsNothingWhileNothingWaitsForIt) {
 TEST_F(Plan, ATurnFillsABoundedNumberOfSlots) {
     credit.serves_keys = {{"s1", {"A"}}};
     planner.plan({offer("s1", 5000, 0, 5000)}, credit, keys, input);
-    EXPECT_EQ(input.slots.size(), kSlotsPerTurnMax);
+    ASSERT_EQ(input.slots.size(), 1U);
+    EXPECT_EQ(input.slots[0].length, static_cast<int>(kSlotsPerTurnMax));
 }
 
 }  // namespace

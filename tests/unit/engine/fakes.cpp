@@ -134,7 +134,8 @@ void FakeDatabase::judge(const ports::TurnInput& input, ports::TurnResult& resul
     for (const auto& back : input.hand_backs) {
         for (auto& [uuid, batch] : batches) {
             for (auto& step : batch.steps) {
-                if (step.batch_step_id != back.batch_step_id || !step.final_status.empty()) continue;
+                if (batch.batch_id != back.batch_id || step.step_id != back.step_id ||
+                    !step.final_status.empty()) continue;
                 step.final_status = "handed_back";
                 if (back.reason != "request_too_large") ready_.emplace_back(back.step_id, back.attempt + 1);
             }
@@ -144,7 +145,8 @@ void FakeDatabase::judge(const ports::TurnInput& input, ports::TurnResult& resul
         const auto& orphan = input.orphans[i];
         for (auto& [uuid, batch] : batches) {
             for (auto& step : batch.steps) {
-                if (step.batch_step_id != orphan.batch_step_id || !step.final_status.empty()) continue;
+                if (batch.batch_id != orphan.batch_id || step.step_id != orphan.step_id ||
+                    !step.final_status.empty()) continue;
                 step.final_status = "orphaned";
                 ready_.emplace_back(orphan.step_id, orphan.attempt + 1);
                 result.orphans.push_back({i, "waiting_for_retry", 1});
@@ -168,7 +170,9 @@ void FakeDatabase::claim_for(const ports::TurnInput& input, ports::TurnResult& r
         return key.handler_key == 1 && (key.scan || !input.messages.empty());
     });
     std::map<int, std::string> uuids;
-    for (const auto& slot : input.slots) {
+    std::vector<ports::ClaimSlots> slots;
+    for (const auto& run : input.slots) slots.insert(slots.end(), static_cast<std::size_t>(run.length), run);
+    for (const auto& slot : slots) {
         if (!looks || ready_.empty()) break;
         if (!uuids.contains(slot.session)) uuids[slot.session] = "b" + std::to_string(++next_batch_);
         auto step = claim(ready_.front().first, slot.session + 1);
@@ -201,7 +205,7 @@ void FakeDatabase::claim_for(const ports::TurnInput& input, ports::TurnResult& r
     }
     std::stable_sort(result.claims.begin(), result.claims.end(),
                      [](const auto& a, const auto& b) { return a.batch_id < b.batch_id; });
-    if (!ready_.empty()) result.keys_waiting.push_back(1);
+    if (!ready_.empty()) result.keys_waiting.push_back({1, {}});
 }
 
 ports::TurnResult FakeStore::run_turn(std::int64_t turn, const ports::TurnInput& input) {

@@ -136,7 +136,6 @@ TEST_F(DraftBatch, RejectedStepsAreHandedBackAndLeaveTheExpectation) {
     rejection.steps = {{1, 1, "draining"}};
     auto input = turn({report(rejection)});
     ASSERT_EQ(input.hand_backs.size(), 1U);
-    EXPECT_EQ(input.hand_backs[0].batch_step_id, 10);
     EXPECT_EQ(input.hand_backs[0].step_id, 1);
     EXPECT_EQ(input.hand_backs[0].task_id, 7);
     EXPECT_EQ(input.hand_backs[0].attempt, 1);

@@ -205,7 +205,7 @@ TEST_F(Draft, InProgressIsNotedAndMarksTheStartOnce) {
     turn.close();
     EXPECT_EQ(classes_of(turn), "NN");
     ASSERT_EQ(turn.input().running.size(), 1U);
-    EXPECT_EQ(turn.input().running[0].batch_step_id, 10);
+    EXPECT_EQ(turn.input().running[0].step_id, 1);
     EXPECT_EQ(turn.input().running[0].age_ms, 12);
     EXPECT_EQ(turn.input().batches.at(0).to, core::BatchState::executing);
     EXPECT_EQ(acks_of(turn), "s1: +1 +2\n");
