@@ -18,7 +18,9 @@
 
 #include "orchestrator/engine/caretaker.hpp"
 #include "orchestrator/engine/io_loop.hpp"
+#include "orchestrator/engine/lane_router.hpp"
 #include "orchestrator/engine/listener.hpp"
+#include "orchestrator/lanes.hpp"
 #include "orchestrator/ports/database_error.hpp"
 #include "orchestrator/standby.hpp"
 #include "orchestrator/store/housekeeping_store.hpp"
@@ -87,6 +89,7 @@ engine::IoOptions io_options(const options::Options& options, const std::string&
     engine::IoOptions io;
     io.orchestrator_id = instance;
     io.epoch = epoch;
+    io.lanes = options.database.lanes;
     io.steps_endpoint = options.endpoints.steps.bind;
     io.results_endpoint = options.endpoints.results.bind;
     io.command_endpoint = options.endpoints.command.bind;
@@ -127,7 +130,7 @@ class Service {
     explicit Service(const options::Options& options)
         : options_(options),
           instance_(describe_instance()),
-          mailbox_(static_cast<std::size_t>(options.delivery.result_queue_hwm)) {}
+          router_(options.database.lanes, static_cast<std::size_t>(options.delivery.result_queue_hwm)) {}
 
     ServiceExit run();
 
@@ -139,7 +142,7 @@ class Service {
     void start_threads();
     void stop_threads();
     nlohmann::json health(bool detailed) const;
-    std::unique_ptr<ports::Store> open_lane(std::int64_t& last_turn);
+    void lane_ended(std::exception_ptr why);
     void end(ServiceExit exit) {
         exit_ = exit;
         ended_.notify();
@@ -154,17 +157,17 @@ class Service {
     std::atomic<ServiceExit> exit_{ServiceExit::ok};
     BootClock clock_;
     zmq::context_t context_;
-    engine::Mailbox mailbox_;
+    engine::LaneRouter router_;
     std::int64_t epoch_ = 0;
     milliseconds started_{util::boot_time()};
-    std::unique_ptr<store::TurnStore> lane_;
+    std::unique_ptr<store::TurnStore> first_;     // of lane 0; holds the instance lock
     std::unique_ptr<engine::IoSockets> sockets_;  // bound while standing by
     bool stood_by_ = false;
     std::unique_ptr<engine::SharedRegistry> registry_;
     std::unique_ptr<engine::IoLoop> io_;
     std::unique_ptr<engine::Caretaker> caretaker_;
-    std::unique_ptr<engine::Listener> listener_;
-    std::thread listener_thread_, caretaker_thread_, wake_thread_;
+    std::unique_ptr<Lanes> lanes_;
+    std::thread caretaker_thread_, wake_thread_;
 };
 
 // Keeps trying until the database answers or somebody stops us: at boot it may simply come later than we do.
@@ -179,7 +182,8 @@ std::unique_ptr<store::TurnStore> Service::connect() {
                 exit_ = ServiceExit::schema;
                 return nullptr;
             }
-            return std::make_unique<store::TurnStore>(options_.database.url, instance_);
+            return std::make_unique<store::TurnStore>(options_.database.url, instance_,
+                                                      store::Lane{0, options_.database.lanes});
         } catch (const store::DatabaseError& error) {
             if (!error.connection_is_gone()) throw;
             log::error("database not reachable, trying again",
@@ -195,11 +199,11 @@ std::unique_ptr<store::TurnStore> Service::connect() {
 
 ServiceExit Service::run() {
     while (epoch_ == 0) {
-        lane_ = connect();
-        if (!lane_) return exit_;
+        first_ = connect();
+        if (!first_) return exit_;
         try {
-            if (!lane_->take_instance_lock() && !stand_by()) return exit_;
-            epoch_ = lane_->begin_epoch();
+            if (!first_->take_instance_lock() && !stand_by()) return exit_;
+            epoch_ = first_->begin_epoch();
         } catch (const ports::DatabaseError& error) {
             // It went away again. Should the epoch have been begun all the same, the next one is higher.
             if (!ports::may_pass(error.fault())) throw;
@@ -214,7 +218,7 @@ ServiceExit Service::run() {
 // endpoints of the one that serves it can only bind after that one has ended.
 bool Service::stand_by() {
     stood_by_ = true;
-    const std::string holder = lane_->lock_holder();
+    const std::string holder = first_->lock_holder();
     if (!sockets_) {
         try {
             sockets_ = std::make_unique<engine::IoSockets>(context_, io_options(options_, instance_.id, 0));
@@ -227,7 +231,7 @@ bool Service::stand_by() {
                 holder.c_str());
     std::fflush(stdout);
     log::info("another orchestrator serves this database; waiting as its standby", {{"holder", holder}});
-    const bool taken = Standby(*lane_, sockets_.get(), instance_.id, [this](milliseconds timeout) {
+    const bool taken = Standby(*first_, sockets_.get(), instance_.id, [this](milliseconds timeout) {
                            return signals_.wait(timeout);
                        }).wait_for_lock();
     log::info(taken ? "the instance lock is free: taking over" : "stopped while standing by");
@@ -254,17 +258,17 @@ std::unique_ptr<engine::IoSockets> Service::bind_sockets(const engine::IoOptions
         }
         // Nothing signals that an endpoint is free.
         if (signals_.wait(milliseconds(100))) return nullptr;
-        lane_->resume_epoch(epoch_);  // throws when somebody else has taken over meanwhile
+        first_->beat(epoch_);  // throws when somebody else has taken over meanwhile
     }
 }
 
 ServiceExit Service::serve() {
     const auto io = io_options(options_, instance_.id, epoch_);
-    registry_ = std::make_unique<engine::SharedRegistry>(engine::registry_settings(io));
+    registry_ = std::make_unique<engine::SharedRegistry>(engine::registry_settings(io), &router_);
     try {
         auto sockets = bind_sockets(io);
         if (!sockets) return exit_;
-        io_ = std::make_unique<engine::IoLoop>(std::move(sockets), io, *registry_, mailbox_,
+        io_ = std::make_unique<engine::IoLoop>(std::move(sockets), io, *registry_, router_,
                                                [this](bool detailed) { return health(detailed); });
     } catch (const transport::BindError& error) {
         log::error(error.what());
@@ -286,19 +290,6 @@ ServiceExit Service::serve() {
     return exit_;
 }
 
-std::unique_ptr<ports::Store> Service::open_lane(std::int64_t& last_turn) {
-    auto lane =
-        lane_ ? std::move(lane_) : std::make_unique<store::TurnStore>(options_.database.url, instance_);
-    last_turn = lane->resume_epoch(epoch_);
-    // After a lost connection the server may need a moment to notice that the old one, and its lock, are
-    // gone.
-    if (!lane->take_instance_lock()) {
-        throw ports::DatabaseError(ports::DatabaseFault::connection,
-                                   "the instance lock is still held: " + lane->lock_holder());
-    }
-    return lane;
-}
-
 void Service::start_threads() {
     const nlohmann::json endpoints = {{"steps", io_->steps_endpoint()},
                                       {"results", io_->results_endpoint()},
@@ -314,38 +305,39 @@ void Service::start_threads() {
         [this] { return std::make_unique<store::HousekeepingStore>(options_.database.url, epoch_); },
         std::move(duties));
 
-    listener_ = std::make_unique<engine::Listener>(
+    lanes_ = std::make_unique<Lanes>(
         listener_options(options_, instance_.id, epoch_),
-        engine::Listener::Surroundings{
-            [this](std::int64_t& last_turn) { return open_lane(last_turn); }, *io_, *registry_, mailbox_,
-            clock_, [this](std::vector<std::int64_t> ids) { caretaker_->announce(std::move(ids)); },
-            stopping_});
+        Lanes::Surroundings{options_.database.url, instance_, *io_, *registry_, router_, clock_,
+                            [this](std::vector<std::int64_t> ids) { caretaker_->announce(std::move(ids)); },
+                            stopping_, [this](std::exception_ptr why) { lane_ended(std::move(why)); }},
+        std::move(first_));
 
     // Open batches are adopted before the first session can come.
-    listener_->prepare();
+    lanes_->prepare();
     io_->start();
-    listener_thread_ = std::thread([this] {
-        try {
-            listener_->run();
-            if (!io_->failure().empty()) {
-                log::error("the io thread has ended", {{"cause", io_->failure()}});
-                end(ServiceExit::failed);
-            }
-        } catch (const ports::EpochLost&) {
-            log::error("another orchestrator has taken over this database; this one stops at once");
-            end(ServiceExit::superseded);
-        } catch (const std::exception& error) {
-            log::error("the listener has failed", {{"cause", error.what()}});
-            end(ServiceExit::failed);
-        }
-    });
+    lanes_->start();
     caretaker_thread_ = std::thread([this] { caretaker_->run(); });
     wake_thread_ = std::thread([this] {
         engine::WakeListener(
-            [this] { return std::make_unique<store::WakeConnection>(options_.database.url); }, mailbox_,
+            [this] { return std::make_unique<store::WakeConnection>(options_.database.url); }, router_,
             stopping_, stopped_.fd())
             .run();
     });
+}
+
+void Service::lane_ended(std::exception_ptr why) {
+    try {
+        if (why) std::rethrow_exception(why);
+        if (io_->failure().empty()) return;
+        log::error("the io thread has ended", {{"cause", io_->failure()}});
+        end(ServiceExit::failed);
+    } catch (const ports::EpochLost&) {
+        log::error("another orchestrator has taken over this database; this one stops at once");
+        end(ServiceExit::superseded);
+    } catch (const std::exception& error) {
+        log::error("a lane has failed", {{"cause", error.what()}});
+        end(ServiceExit::failed);
+    }
 }
 
 // Dispatch stops first; what was heard is still written and acknowledged; then the sockets close.
@@ -353,8 +345,8 @@ void Service::stop_threads() {
     stopping_ = true;
     io_->refuse_new_sessions();
     stopped_.notify();
-    mailbox_.close();
-    listener_thread_.join();
+    router_.close();
+    lanes_->join();
     io_->stop();
     wake_thread_.join();
     caretaker_->stop();
@@ -362,29 +354,16 @@ void Service::stop_threads() {
 }
 
 nlohmann::json Service::health(bool detailed) const {
-    const auto& listener = listener_->counters();
-    nlohmann::json reply = {{"status", listener.database_reachable ? "healthy" : "degraded"},
-                            {"database", listener.database_reachable ? "reachable" : "unreachable"},
+    const bool reachable = lanes_->database_reachable();
+    nlohmann::json reply = {{"status", reachable ? "healthy" : "degraded"},
+                            {"database", reachable ? "reachable" : "unreachable"},
                             {"instance", instance_.id},
                             {"epoch", epoch_},
                             {"uptime_ms", (util::boot_time() - started_).count()}};
     if (!detailed) return reply;
     const auto& io = io_->counters();
-    reply["listener"] = {{"turns", listener.turns.load()},
-                         {"orphans", listener.orphans.load()},
-                         {"hand_backs", listener.hand_backs.load()},
-                         {"starts_granted", listener.starts_granted.load()},
-                         {"starts_denied", listener.starts_denied.load()},
-                         {"discrepancies", listener.discrepancies.load()},
-                         {"commits_in_doubt", listener.commits_in_doubt.load()},
-                         {"messages_deferred", listener.messages_deferred.load()},
-                         {"messages", listener.messages.load()},
-                         {"reports_applied", listener.reports_applied.load()},
-                         {"steps_claimed", listener.steps_claimed.load()},
-                         {"messages_rejected", listener.messages_rejected.load()},
-                         {"turns_repeated", listener.turns_repeated.load()},
-                         {"reconnects", listener.reconnects.load()},
-                         {"open_batches", listener.open_batches.load()}};
+    reply["listener"] = lanes_->counts();
+    reply["lanes"] = lanes_->counts_by_lane();
     reply["io"] = {{"batches_sent", io.batches_sent.load()},
                    {"batches_resent", io.batches_resent.load()},
                    {"batches_undelivered", io.batches_undelivered.load()},

@@ -11,6 +11,7 @@ std::int32_t FlightTable::add(TakenBatch batch, bool holds_credit) {
     Flight& flight = place->second;
     flight.session = std::move(batch.session);
     flight.handler_class = std::move(batch.handler_class);
+    flight.lane = batch.lane;
     std::sort(batch.step_ids.begin(), batch.step_ids.end());
     batch.step_ids.erase(std::unique(batch.step_ids.begin(), batch.step_ids.end()), batch.step_ids.end());
     flight.slots.reserve(batch.step_ids.size());
@@ -29,7 +30,7 @@ FlightTable::Slot* FlightTable::find_slot(Flight& flight, std::int64_t step_id) 
 Freed FlightTable::reported(std::string_view batch_uuid, std::int64_t step_id, bool still_running) {
     const auto flight = flights_.find(batch_uuid);
     if (flight == flights_.end()) return {};
-    Freed freed{0, &flight->second.session};
+    Freed freed{0, &flight->second.session, flight->second.lane};
     Slot* slot = find_slot(flight->second, step_id);
     if (slot == nullptr || slot->reported) return freed;
     slot->reported = true;
@@ -139,10 +140,10 @@ bool FlightTable::expects(std::string_view batch_uuid, std::int64_t step_id) con
                        [&](const Slot& slot) { return slot.step_id == step_id && !slot.reported; });
 }
 
-std::vector<std::string> FlightTable::open_batches() const {
+std::vector<std::string> FlightTable::open_batches(int lane) const {
     std::vector<std::string> uuids;
     for (const auto& [uuid, flight] : flights_) {
-        if (!flight.forgotten) uuids.push_back(uuid);
+        if (!flight.forgotten && flight.lane == lane) uuids.push_back(uuid);
     }
     return uuids;
 }
@@ -177,6 +178,11 @@ const std::string* FlightTable::handler_class_of(std::string_view batch_uuid) co
     return found == flights_.end() ? nullptr : &found->second.handler_class;
 }
 
+int FlightTable::lane_of(std::string_view batch_uuid) const {
+    const auto found = flights_.find(batch_uuid);
+    return found == flights_.end() ? 0 : found->second.lane;
+}
+
 std::int32_t FlightTable::held_by(const Flight& flight) {
     return static_cast<std::int32_t>(std::count_if(flight.slots.begin(), flight.slots.end(),
                                                    [](const Slot& slot) { return slot.holds_credit; }));
@@ -186,6 +192,14 @@ std::int32_t FlightTable::count_held(std::string_view session) const {
     std::int32_t held = 0;
     for (const auto& [batch_uuid, flight] : flights_) {
         if (flight.session == session) held += held_by(flight);
+    }
+    return held;
+}
+
+std::array<std::int32_t, kLanesMax> FlightTable::count_held_by_lane(std::string_view session) const {
+    std::array<std::int32_t, kLanesMax> held{};
+    for (const auto& [batch_uuid, flight] : flights_) {
+        if (flight.session == session) held[static_cast<std::size_t>(flight.lane)] += held_by(flight);
     }
     return held;
 }

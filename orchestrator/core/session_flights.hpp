@@ -2,11 +2,13 @@
 // report which comes late, twice, or after the loss gives back nothing a second time.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "orchestrator/core/lanes.hpp"
 #include "orchestrator/core/session_spec.hpp"
 
 namespace tasker::core {
@@ -15,6 +17,7 @@ namespace tasker::core {
 struct Freed {
     std::int32_t credit = 0;
     const std::string* session = nullptr;
+    int lane = 0;
 };
 
 /// Pure bookkeeping. Every call says how much credit it freed or took; the registry keeps the sums.
@@ -48,8 +51,8 @@ class FlightTable {
 
     /// The step is out and has no final report yet.
     bool expects(std::string_view batch_uuid, std::int64_t step_id) const;
-    /// All batches that are known, but for those that have ended.
-    std::vector<std::string> open_batches() const;
+    /// All batches of a lane that are known, but for those that have ended.
+    std::vector<std::string> open_batches(int lane = 0) const;
     /// Every session that batches were sent to, or that still runs something of an ended one.
     std::vector<std::string> sessions() const;
     /// Steps that have no final report yet; empty for an unknown batch.
@@ -57,8 +60,11 @@ class FlightTable {
     /// nullptr for a batch that is not known; the views live until the batch is forgotten.
     const std::string* session_of(std::string_view batch_uuid) const;
     const std::string* handler_class_of(std::string_view batch_uuid) const;
+    /// Whose turn claimed it; lane 0 for a batch that is not known.
+    int lane_of(std::string_view batch_uuid) const;
     /// Credit held by a session's batches, counted anew.
     std::int32_t count_held(std::string_view session) const;
+    std::array<std::int32_t, kLanesMax> count_held_by_lane(std::string_view session) const;
     std::int64_t count_all_held() const;
     std::size_t size() const { return flights_.size(); }
 
@@ -74,7 +80,8 @@ class FlightTable {
         std::string session;
         std::string handler_class;
         std::vector<Slot> slots;  // sorted by step_id
-        bool forgotten = false;   // ended, but a handler of it still runs
+        int lane = 0;
+        bool forgotten = false;  // ended, but a handler of it still runs
     };
 
     static std::int32_t held_by(const Flight& flight);

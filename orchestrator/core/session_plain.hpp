@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "orchestrator/core/lane_shares.hpp"
 #include "orchestrator/core/session_spec.hpp"
 
 namespace tasker::core {
@@ -38,6 +39,8 @@ class PlainMode {
 
     void reserve() { reserved_ = true; }
     void unreserve() { reserved_ = false; }
+    /// The lanes' shares of its one batch.
+    LaneShares& shares() { return shares_; }
     void open_batch(std::string batch_uuid) { open_batches_.push_back(std::move(batch_uuid)); }
     /// Returns whether it was open.
     bool close_batch(std::string_view batch_uuid);
@@ -53,6 +56,7 @@ class PlainMode {
     std::chrono::milliseconds from_ = std::chrono::milliseconds::max();
     std::int32_t subscriptions_ = 0;
     bool reserved_ = false;
+    LaneShares shares_;
     std::vector<std::string> open_batches_;
     std::vector<std::string> announced_;
 };

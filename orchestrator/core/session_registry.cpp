@@ -46,6 +46,7 @@ HelloVerdict SessionRegistry::on_hello(SessionSpec spec, milliseconds now) {
     session.subscribed = subscribed != subscriptions_.end() && subscribed->second > 0;
     if (added) {
         session.in_flight = flights_.count_held(session.spec.session);
+        count_lanes(session);
         changes_.push_back({session.spec.session, session.spec.worker_id, SessionState::greeted,
                             SessionState::greeted, SessionEvent::hello});
     }

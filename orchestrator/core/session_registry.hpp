@@ -18,6 +18,7 @@
 #include <string_view>
 #include <vector>
 
+#include "orchestrator/core/lane_shares.hpp"
 #include "orchestrator/core/session_flights.hpp"
 #include "orchestrator/core/session_plain.hpp"
 #include "orchestrator/core/session_spec.hpp"
@@ -37,11 +38,13 @@ struct RegistrySettings {
     milliseconds probe_delay_max{60000};
     milliseconds lost_kept{600000};  // how long a lost session stays in the worker list
     std::int32_t plain_batch_steps_max = 10;
+    int lanes = 1;             // that share the credit
     std::string nonce_prefix;  // different in each life of the orchestrator
 };
 
 /// Credit of one session, reserved for the caller until it settles. `batches_max` is 0 for any number of
-/// batches; 1 for the plain worker, whose session is "".
+/// batches; 1 for the plain worker, whose session is "". With several lanes also offers of nothing (free: 0),
+/// last, of sessions whose credit is used up: the lane says of them too whether it wants some.
 struct CreditOffer {
     std::string session;
     std::int32_t free = 0;
@@ -49,6 +52,7 @@ struct CreditOffer {
     std::int32_t limit = 0;
     std::int32_t capacity = 0;
     std::int32_t batches_max = 0;
+    bool wanted = false;  // for settle: work for this session waits
 };
 
 enum class HelloVerdict { accepted, duplicate_session };
@@ -134,10 +138,16 @@ class SessionRegistry {
 
     // ---- credit
 
-    /// Every session with free credit that may be given work, all of it marked reserved.
-    std::vector<CreditOffer> reserve(milliseconds now);
+    /// Of every session that may be given work what this lane may take of its free credit (lane_shares.hpp;
+    /// all of it, when no other lane contends), marked reserved.
+    std::vector<CreditOffer> reserve(milliseconds now, int lane = 0);
     /// Ends a reservation: what `taken` uses is in flight, the rest free again. Nothing taken: a rollback.
-    void settle(const std::vector<CreditOffer>& offers, std::vector<TakenBatch> taken);
+    /// True when there is credit that this lane wants and may reserve at once.
+    bool settle(const std::vector<CreditOffer>& offers, std::vector<TakenBatch> taken, int lane = 0);
+    /// A lane that is away (it has lost the database) contends for nothing until it is back.
+    void set_away(int lane, bool away);
+    /// Lanes for which credit that they wait for has become free, as bits; each is told once per change.
+    std::uint32_t take_lanes_to_wake();
     /// A batch that was open before this process: in flight at once, even of a session not yet known.
     void adopt(TakenBatch batch);
     /// First final report of a step, of any disposition, or its hand-back. Idempotent. `still_running`: its
@@ -187,6 +197,7 @@ class SessionRegistry {
         std::string nonce;                 // of the open probe, empty when none is
         std::int32_t in_flight = 0;
         std::int32_t reserved = 0;
+        LaneShares shares;
         std::int32_t excess = 0;  // in flight beyond the limit that was found, not given
         std::vector<std::string> removed_handlers;
     };
@@ -202,7 +213,10 @@ class SessionRegistry {
     milliseconds next_check_of(const Session& session, milliseconds heard_until) const;
     std::int32_t free_credit(const Session& session) const;
     void take_credit(std::string_view session, std::int32_t taken, bool found);
+    void take_credit(std::string_view session, int lane, std::int32_t taken, bool found);
     void release_credit(std::string_view session, std::int32_t freed);
+    void release_credit(std::string_view session, int lane, std::int32_t freed);
+    void count_lanes(Session& session) const;
     static void lower_excess(Session& session);
     void close_plain_batch(std::string_view batch_uuid);
 
@@ -218,6 +232,9 @@ class SessionRegistry {
     milliseconds returns_until_ = milliseconds::max();
     bool returns_judged_ = false;
     bool credit_appeared_ = false;
+    bool credit_moved_ = false;  // since lanes were last woken
+    std::uint32_t away_ = 0;     // lanes, as bits
+    std::uint32_t working_ = 0;  // between reserve and settle, which looks for itself
     bool plain_opened_ = false;  // its opening time has passed while somebody was there
 };
 

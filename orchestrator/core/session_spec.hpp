@@ -58,6 +58,7 @@ struct TakenBatch {
     std::string session;
     std::string handler_class;
     std::vector<std::int64_t> step_ids;
+    int lane = 0;  // whose turn claimed it
 };
 
 /// `pattern` equals `text`, or ends in `*` and the rest is its beginning.

@@ -70,6 +70,19 @@ std::optional<std::string> SessionRegistry::sanity_check() const {
             return where + "in flight " + std::to_string(session.in_flight) + ", its batches hold " +
                    std::to_string(held);
         }
+        std::int32_t reserved = 0;
+        const auto by_lane = flights_.count_held_by_lane(name);
+        for (int lane = 0; lane < kLanesMax; ++lane) {
+            const auto& share = session.shares[lane];
+            reserved += share.reserved;
+            if (share.in_flight != by_lane[static_cast<std::size_t>(lane)] || share.reserved < 0) {
+                return where + "lane " + std::to_string(lane) + " is said to have " +
+                       std::to_string(share.in_flight) + " in flight and " + std::to_string(share.reserved) +
+                       " reserved, its batches hold " +
+                       std::to_string(by_lane[static_cast<std::size_t>(lane)]);
+            }
+        }
+        if (reserved != session.reserved) return where + "its lanes reserved " + std::to_string(reserved);
         if (session.reserved < 0) return where + "reserved " + std::to_string(session.reserved);
         if (session.excess < 0) return where + "excess " + std::to_string(session.excess);
         if (session.in_flight + session.reserved > credit_limit(session.spec) + session.excess) {

@@ -20,14 +20,14 @@ void WakeListener::run() {
                 source = open_();
                 ports::Wake everything;
                 everything.full_scan = true;
-                mailbox_.push_event(everything);
+                lanes_.push_event(everything);
             }
-            for (auto& wake : source->wait(stop_fd_, kWaitMs)) mailbox_.push_event(std::move(wake));
+            for (auto& wake : source->wait(stop_fd_, kWaitMs)) lanes_.push_event(std::move(wake));
         } catch (const ports::DatabaseError& error) {
             if (source)
                 util::log::warning("the connection that hears NOTIFY is lost", {{"cause", error.what()}});
             source.reset();
-            if (mailbox_.wait_closed(kReconnectPause)) return;
+            if (lanes_.wait_closed(kReconnectPause)) return;
         }
     }
 }

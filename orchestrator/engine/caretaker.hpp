@@ -12,23 +12,23 @@
 #include <mutex>
 #include <vector>
 
-#include "orchestrator/engine/mailbox.hpp"
+#include "orchestrator/engine/lane_router.hpp"
 #include "orchestrator/ports/housekeeping.hpp"
 
 namespace tasker::engine {
 
-/// Passes notifications to the mailbox until `stopping`; reconnects by itself, and asks for a full scan after
+/// Passes notifications to the lanes until `stopping`; reconnects by itself, and asks for a full scan after
 /// each reconnection, since notifications of the meantime are lost.
 class WakeListener {
   public:
     using Open = std::function<std::unique_ptr<ports::WakeSource>()>;
-    WakeListener(Open open, Mailbox& mailbox, const std::atomic<bool>& stopping, int stop_fd)
-        : open_(std::move(open)), mailbox_(mailbox), stopping_(stopping), stop_fd_(stop_fd) {}
+    WakeListener(Open open, LaneRouter& lanes, const std::atomic<bool>& stopping, int stop_fd)
+        : open_(std::move(open)), lanes_(lanes), stopping_(stopping), stop_fd_(stop_fd) {}
     void run();
 
   private:
     Open open_;
-    Mailbox& mailbox_;
+    LaneRouter& lanes_;
     const std::atomic<bool>& stopping_;
     int stop_fd_;
 };

@@ -33,6 +33,7 @@ bool ClaimPlanner::plan(const std::vector<core::CreditOffer>& offers, ports::Cre
                         const HandlerKeys& keys, ports::TurnInput& input) {
     std::map<std::vector<std::int32_t>, std::vector<std::size_t>> profiles;
     for (std::size_t i = 0; i < offers.size(); ++i) {
+        if (offers[i].free == 0) continue;
         auto served = served_by(offers[i].session, credit, keys);
         if (offers[i].batches_max == 1 && !served.empty()) {
             const auto key = next_plain_key(served, keys);
@@ -43,6 +44,8 @@ bool ClaimPlanner::plan(const std::vector<core::CreditOffer>& offers, ports::Cre
     }
     input.sessions.clear();
     for (const auto& offer : offers) input.sessions.push_back(offer.session);
+    // Offers of nothing come last; the turn need not hear of them.
+    for (auto i = offers.size(); i > 0 && offers[i - 1].free == 0; --i) input.sessions.pop_back();
 
     bool looks_at_waiting = false;
     int profile = 1;
@@ -73,6 +76,17 @@ bool ClaimPlanner::plan(const std::vector<core::CreditOffer>& offers, ports::Cre
         ++profile;
     }
     return looks_at_waiting;
+}
+
+void ClaimPlanner::mark_wanted(std::vector<core::CreditOffer>& offers, ports::CreditPool& credit,
+                               const HandlerKeys& keys, const std::set<std::int32_t>& resting) {
+    if (!keys.any_waiting()) return;
+    for (auto& offer : offers) {
+        const auto& served = served_by(offer.session, credit, keys);
+        offer.wanted = std::any_of(served.begin(), served.end(), [&](std::int32_t key) {
+            return keys.may_wait(key) && !resting.contains(key);
+        });
+    }
 }
 
 }  // namespace tasker::engine

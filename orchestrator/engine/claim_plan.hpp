@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -23,6 +24,10 @@ class ClaimPlanner {
     /// the turn is worth its while even without messages.
     bool plan(const std::vector<core::CreditOffer>& offers, ports::CreditPool& credit,
               const HandlerKeys& keys, ports::TurnInput& input);
+    /// Marks the offers of those sessions as wanted that serve a key which may have work waiting, but for
+    /// `resting` keys: those are looked at by the clock.
+    void mark_wanted(std::vector<core::CreditOffer>& offers, ports::CreditPool& credit,
+                     const HandlerKeys& keys, const std::set<std::int32_t>& resting);
 
   private:
     const std::vector<std::int32_t>& served_by(const std::string& session, ports::CreditPool& credit,

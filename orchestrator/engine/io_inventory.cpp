@@ -11,7 +11,6 @@ namespace log = util::log;
 
 void IoInventory::check(const protocol::WorkerHeartbeat& heartbeat, const core::Inventory& inventory,
                         milliseconds now) {
-    if (!trusted_) return;
     cancel_stale(heartbeat);
     check_held(heartbeat, now);
     dispatch_.find_absent(heartbeat.session, inventory, heartbeat.seen_n);
@@ -27,6 +26,7 @@ void IoInventory::cancel_stale(const protocol::WorkerHeartbeat& heartbeat) {
     protocol::Cancel cancel;
     const auto look_at = [&](const auto& refs) {
         for (const auto& ref : refs) {
+            if ((trusted_ >> core::lane_of_batch(ref.batch_id, options_.lanes) & 1U) == 0) continue;
             const bool expected = registry_.with([&](const core::SessionRegistry& registry) {
                 const std::string* owner = registry.flights().session_of(ref.batch_id);
                 return owner != nullptr && *owner == heartbeat.session &&

@@ -3,6 +3,7 @@
 // called in.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,8 +28,9 @@ class IoInventory {
           dispatch_(dispatch),
           counters_(counters) {}
 
-    /// The open batches are known from now on: before, a step of an earlier life would look stale.
-    void trust() { trusted_ = true; }
+    /// The open batches of this lane are known from now on: before, a step of an earlier life would look
+    /// stale.
+    void trust(int lane) { trusted_ |= 1U << lane; }
     void check(const protocol::WorkerHeartbeat& heartbeat, const core::Inventory& inventory,
                milliseconds now);
     void forget(std::string_view session);
@@ -50,7 +52,7 @@ class IoInventory {
     IoDispatch& dispatch_;
     IoCounters& counters_;
     core::TextMap<std::vector<Held>> held_;  // by session, while it has free slots
-    bool trusted_ = false;
+    std::uint32_t trusted_ = 0;              // lanes, as bits
 };
 
 }  // namespace tasker::engine

@@ -19,16 +19,17 @@ core::RegistrySettings registry_settings(const IoOptions& options) {
     settings.lease = options.lease;
     settings.disconnect_grace = options.disconnect_grace;
     settings.plain_batch_steps_max = options.plain_batch_steps_max;
+    settings.lanes = options.lanes;
     settings.nonce_prefix =
         std::to_string(options.epoch) + "-" + std::to_string(std::random_device{}()) + "-";
     return settings;
 }
 
 IoLoop::IoLoop(std::unique_ptr<IoSockets> sockets, IoOptions options, SharedRegistry& registry,
-               Mailbox& mailbox, HealthSource health)
-    : options_(std::move(options)), registry_(registry), mailbox_(mailbox), health_(std::move(health)) {
+               LaneRouter& router, HealthSource health)
+    : options_(std::move(options)), registry_(registry), router_(router), health_(std::move(health)) {
     sockets->open();
-    worker_ = std::make_unique<Worker>(std::move(sockets), options_, registry_, mailbox_, health_, counters_);
+    worker_ = std::make_unique<Worker>(std::move(sockets), options_, registry_, router_, health_, counters_);
     steps_endpoint_ = worker_->sockets().steps.endpoint();
     results_endpoint_ = worker_->sockets().results.endpoint();
     command_endpoint_ = worker_->sockets().commands.endpoint();
@@ -76,7 +77,7 @@ void IoLoop::run() {
             const std::lock_guard lock(mutex_);
             failure_ = error.what();
         }
-        mailbox_.close();
+        router_.close();
     }
     worker_.reset();  // closes the sockets in the thread that used them
 }
@@ -105,22 +106,22 @@ std::vector<IoLoop::Call> IoLoop::take_calls() {
     return calls;
 }
 
-void IoLoop::adopt(std::vector<ports::AdoptedBatch> batches) {
+void IoLoop::adopt(int lane, std::vector<ports::AdoptedBatch> batches) {
     std::set<std::string_view> open;
     for (const auto& adopted : batches) open.insert(adopted.batch.batch_uuid);
     // What ended in a turn whose answer was lost is not open any more; nobody else would ever say so.
-    auto ended = registry_.with([&](auto& registry) { return registry.flights().open_batches(); });
+    auto ended = registry_.with([&](auto& registry) { return registry.flights().open_batches(lane); });
     std::erase_if(ended, [&](const std::string& uuid) { return open.contains(uuid); });
     if (!ended.empty()) forget(std::move(ended));
     registry_.with([&](auto& registry) {
         for (const auto& adopted : batches) {
             core::TakenBatch taken{
-                adopted.batch.batch_uuid, adopted.batch.session, adopted.batch.handler_class, {}};
+                adopted.batch.batch_uuid, adopted.batch.session, adopted.batch.handler_class, {}, lane};
             for (const auto& step : adopted.batch.steps) taken.step_ids.push_back(step.step_id);
             registry.adopt(std::move(taken));
         }
     });
-    enqueue(std::move(batches));
+    enqueue(Adopt{lane, std::move(batches)});
 }
 
 void IoLoop::publish(std::vector<ports::OutboundBatch> batches) {

@@ -1,10 +1,11 @@
 // The io thread: owner of every ZeroMQ socket, and the only one that touches them.
 //
 // It waits in one poll for the three sockets and for the listener's calls, reads each socket up to a budget,
-// carries out the calls, serves the timers, and hands everything it has for the listener over at once. It
+// carries out the calls, serves the timers, and hands everything it has for the lanes over at once. It
 // never touches the database and never waits for anybody: a queue that is full is a timer. Nothing it holds
 // must survive: sessions say hello again, and open batches are adopted from the database. A failure it cannot
-// mend (a socket call that may not fail) ends the thread, closes the mailbox, and is asked for by `failure`.
+// mend (a socket call that may not fail) ends the thread, closes the mailboxes, and is asked for by
+// `failure`.
 #pragma once
 
 #include <atomic>
@@ -21,7 +22,7 @@
 #include "orchestrator/engine/io_options.hpp"
 #include "orchestrator/engine/io_registry.hpp"
 #include "orchestrator/engine/io_sockets.hpp"
-#include "orchestrator/engine/mailbox.hpp"
+#include "orchestrator/engine/lane_router.hpp"
 #include "orchestrator/ports/delivery.hpp"
 #include "orchestrator/util/event_fd.hpp"
 
@@ -30,13 +31,13 @@ namespace tasker::engine {
 /// Implements the listener's Publisher; its calls come from any thread, are queued and carried out in order.
 class IoLoop final : public ports::Publisher {
   public:
-    /// Takes sockets that are bound, and begins to hear results. `registry` and `mailbox` outlive the loop.
-    IoLoop(std::unique_ptr<IoSockets> sockets, IoOptions options, SharedRegistry& registry, Mailbox& mailbox,
-           HealthSource health);
+    /// Takes sockets that are bound, and begins to hear results. `registry` and `router` outlive the loop.
+    IoLoop(std::unique_ptr<IoSockets> sockets, IoOptions options, SharedRegistry& registry,
+           LaneRouter& router, HealthSource health);
     /// Binds them itself; throws transport::BindError naming the one that cannot be bound.
-    IoLoop(zmq::context_t& context, const IoOptions& options, SharedRegistry& registry, Mailbox& mailbox,
+    IoLoop(zmq::context_t& context, const IoOptions& options, SharedRegistry& registry, LaneRouter& router,
            HealthSource health)
-        : IoLoop(std::make_unique<IoSockets>(context, options), options, registry, mailbox,
+        : IoLoop(std::make_unique<IoSockets>(context, options), options, registry, router,
                  std::move(health)) {}
     /// Stops, when that has not been done.
     ~IoLoop() override;
@@ -53,7 +54,7 @@ class IoLoop final : public ports::Publisher {
     void stop();
 
     /// Adoption takes the credit in the caller's thread, before it returns.
-    void adopt(std::vector<ports::AdoptedBatch> batches) override;
+    void adopt(int lane, std::vector<ports::AdoptedBatch> batches) override;
     void publish(std::vector<ports::OutboundBatch> batches) override;
     void acknowledge(std::vector<ports::AckList> acks) override;
     void request_reports(std::string session, std::string batch_uuid,
@@ -74,6 +75,10 @@ class IoLoop final : public ports::Publisher {
     std::string failure() const;
 
   private:
+    struct Adopt {
+        int lane = 0;
+        std::vector<ports::AdoptedBatch> batches;
+    };
     struct RequestReports {
         std::string session;
         std::string batch_uuid;
@@ -97,9 +102,9 @@ class IoLoop final : public ports::Publisher {
         std::vector<std::string> batch_uuids;
     };
     struct RefuseSessions {};
-    using Call = std::variant<std::vector<ports::OutboundBatch>, std::vector<ports::AdoptedBatch>,
-                              std::vector<ports::AckList>, RequestReports, CancelSteps, DrainSession, Forget,
-                              RefuseSessions, ports::StartAnswer, SuspectSession>;
+    using Call =
+        std::variant<std::vector<ports::OutboundBatch>, Adopt, std::vector<ports::AckList>, RequestReports,
+                     CancelSteps, DrainSession, Forget, RefuseSessions, ports::StartAnswer, SuspectSession>;
     class Worker;
 
     void enqueue(Call call);
@@ -108,7 +113,7 @@ class IoLoop final : public ports::Publisher {
 
     const IoOptions options_;
     SharedRegistry& registry_;
-    Mailbox& mailbox_;
+    LaneRouter& router_;
     const HealthSource health_;
     IoCounters counters_;
     std::string steps_endpoint_;

@@ -17,6 +17,7 @@ using std::chrono::milliseconds;
 struct IoOptions {
     std::string orchestrator_id;
     std::int64_t epoch = 0;
+    int lanes = 1;
 
     std::string steps_endpoint;
     std::string results_endpoint;

@@ -2,13 +2,14 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "orchestrator/engine/io_options.hpp"
-#include "orchestrator/engine/mailbox.hpp"
+#include "orchestrator/engine/lane_router.hpp"
 
 namespace tasker::engine {
 
@@ -18,59 +19,78 @@ inline constexpr std::size_t kMalformedBytesKept = std::size_t{64} * 1024;
 /// Belongs to the io thread, which is the only one to push reports: room that was there once stays there.
 class IoPost {
   public:
-    IoPost(Mailbox& mailbox, IoCounters& counters) : mailbox_(mailbox), counters_(counters) {}
+    IoPost(LaneRouter& router, IoCounters& counters)
+        : router_(router), counters_(counters), lanes_(static_cast<std::size_t>(router.lanes())) {}
 
-    /// Whether one more report fits. Ask before acting on a report: what does not fit must have no effect at
-    /// all, since its sender will send it again.
-    bool has_room() {
-        if (room_ == 0) room_ = room_left();
-        return room_ > 0;
-    }
+    /// Whether one more report on this batch fits. Ask before acting on a report: what does not fit must have
+    /// no effect at all, since its sender will send it again.
+    bool has_room(std::string_view batch_uuid) { return has_room_at(router_.lane_of(batch_uuid)); }
     /// After has_room() only.
-    void report(ports::Report report) {
-        --room_;
-        ++bounded_;
-        items_.emplace_back(std::move(report));
-    }
+    void report(ports::Report report) { add_bounded(std::move(report)); }
     /// After has_room() only.
-    void start_request(ports::StartRequested request) {
-        --room_;
-        ++bounded_;
-        items_.emplace_back(std::move(request));
+    void start_request(ports::StartRequested request) { add_bounded(std::move(request)); }
+    void event(ports::Inbound event) {
+        const int lane = router_.lane_for(event);
+        if (lane != LaneRouter::kAllLanes) {
+            at(lane).items.push_back(std::move(event));
+            return;
+        }
+        for (auto& post : lanes_) post.items.push_back(event);
     }
-    void event(ports::Inbound event) { items_.push_back(std::move(event)); }
+    /// To the lanes of these bits.
+    void event_to(std::uint32_t lanes, const ports::Inbound& event) {
+        for (int lane = 0; lane < router_.lanes(); ++lane) {
+            if ((lanes >> lane & 1U) != 0) at(lane).items.push_back(event);
+        }
+    }
     void malformed(std::string_view topic, std::string_view bytes, std::string_view code,
                    std::string reason) {
         count(counters_.malformed);
-        if (!has_room()) {
+        if (!has_room_at(0)) {
             count(counters_.malformed_dropped);
             return;
         }
-        --room_;
-        ++bounded_;
-        items_.emplace_back(ports::Malformed{std::string(topic.substr(0, kTopicBytesKept)),
-                                             std::string(bytes.substr(0, kMalformedBytesKept)),
-                                             std::string(code), std::move(reason)});
+        add_bounded(ports::Malformed{std::string(topic.substr(0, kTopicBytesKept)),
+                                     std::string(bytes.substr(0, kMalformedBytesKept)), std::string(code),
+                                     std::move(reason)});
     }
     void flush() {
-        room_ = 0;
-        bounded_ = 0;
-        if (!items_.empty()) mailbox_.push_all(items_);
+        for (int lane = 0; lane < router_.lanes(); ++lane) {
+            auto& post = at(lane);
+            post.room = 0;
+            post.bounded = 0;
+            if (!post.items.empty()) router_.push_all(lane, post.items);
+        }
     }
 
   private:
     static constexpr std::size_t kTopicBytesKept = 255;
 
-    std::size_t room_left() const {
-        const std::size_t room = mailbox_.report_room();
-        return room > bounded_ ? room - bounded_ : 0;
+    struct Post {
+        std::vector<ports::Inbound> items;
+        std::size_t bounded = 0;  // reports among them
+        std::size_t room = 0;     // known to be free beyond them
+    };
+
+    Post& at(int lane) { return lanes_[static_cast<std::size_t>(lane)]; }
+    bool has_room_at(int lane) {
+        auto& post = at(lane);
+        if (post.room == 0) {
+            const std::size_t room = router_.report_room(lane);
+            post.room = room > post.bounded ? room - post.bounded : 0;
+        }
+        return post.room > 0;
+    }
+    void add_bounded(ports::Inbound item) {
+        auto& post = at(router_.lane_for(item));
+        --post.room;
+        ++post.bounded;
+        post.items.push_back(std::move(item));
     }
 
-    Mailbox& mailbox_;
+    LaneRouter& router_;
     IoCounters& counters_;
-    std::vector<ports::Inbound> items_;
-    std::size_t bounded_ = 0;  // reports among them
-    std::size_t room_ = 0;     // known to be free beyond them
+    std::vector<Post> lanes_;
 };
 
 }  // namespace tasker::engine

@@ -131,7 +131,7 @@ void IoReceiver::handle(const protocol::BatchAccepted& message, const protocol::
 
 void IoReceiver::handle(protocol::BatchRejected& message, const protocol::Frame& frame, milliseconds now) {
     count(counters_.reports_received);
-    if (!post_.has_room()) {
+    if (!post_.has_room(message.batch_id)) {
         count(counters_.reports_dropped);
         return;
     }
@@ -169,7 +169,7 @@ void IoReceiver::handle(protocol::BatchRejected& message, const protocol::Frame&
 void IoReceiver::handle(const protocol::StartRequest& message, const protocol::Frame&, milliseconds now) {
     registry_.with([&](auto& registry) { registry.on_heard(message.session, now); });
     count(counters_.start_requests);
-    if (!post_.has_room()) {
+    if (!post_.has_room(message.batch_id)) {
         count(counters_.reports_dropped);
         return;
     }
@@ -181,7 +181,7 @@ void IoReceiver::handle(const protocol::StartRequest& message, const protocol::F
 
 void IoReceiver::handle(protocol::PartialResult& message, const protocol::Frame& frame, milliseconds now) {
     count(counters_.reports_received);
-    if (!post_.has_room()) {
+    if (!post_.has_room(message.batch_id)) {
         count(counters_.reports_dropped);
         return;
     }
@@ -206,7 +206,7 @@ void IoReceiver::handle(protocol::PartialResult& message, const protocol::Frame&
 
 void IoReceiver::handle(protocol::BatchCompletion& message, const protocol::Frame& frame, milliseconds now) {
     count(counters_.reports_received);
-    if (!post_.has_room()) {
+    if (!post_.has_room(message.batch_id)) {
         count(counters_.reports_dropped);
         return;
     }
@@ -225,7 +225,7 @@ void IoReceiver::handle(protocol::BatchCompletion& message, const protocol::Fram
 
 void IoReceiver::handle(protocol::StepBatchResponse& message, const protocol::Frame& frame, milliseconds) {
     count(counters_.reports_received);
-    if (!post_.has_room()) {
+    if (!post_.has_room(message.batch_id)) {
         count(counters_.reports_dropped);
         return;
     }

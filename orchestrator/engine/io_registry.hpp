@@ -1,12 +1,14 @@
 // The session registry behind its mutex: the io thread feeds it, turns take credit from it, health lists it.
 #pragma once
 
+#include <cstdint>
 #include <mutex>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "orchestrator/core/session_registry.hpp"
+#include "orchestrator/engine/lane_router.hpp"
 #include "orchestrator/ports/credit.hpp"
 #include "orchestrator/util/time.hpp"
 
@@ -15,15 +17,30 @@ namespace tasker::engine {
 /// Thread-safe. Everything under the mutex is memory work of microseconds.
 class SharedRegistry final : public ports::CreditPool {
   public:
-    explicit SharedRegistry(core::RegistrySettings settings) : registry_(std::move(settings)) {}
+    /// `lanes`: where those wait that are to be woken when another one leaves credit; may be null with one
+    /// lane.
+    explicit SharedRegistry(core::RegistrySettings settings, LaneRouter* lanes = nullptr)
+        : registry_(std::move(settings)), lanes_(lanes) {}
 
-    std::vector<core::CreditOffer> reserve() override {
+    std::vector<core::CreditOffer> reserve(int lane) override {
         const std::lock_guard lock(mutex_);
-        return registry_.reserve(util::boot_time());
+        return registry_.reserve(util::boot_time(), lane);
     }
-    void settle(const std::vector<core::CreditOffer>& offers, std::vector<core::TakenBatch> taken) override {
-        const std::lock_guard lock(mutex_);
-        registry_.settle(offers, std::move(taken));
+    bool settle(int lane, const std::vector<core::CreditOffer>& offers,
+                std::vector<core::TakenBatch> taken) override {
+        std::unique_lock lock(mutex_);
+        const bool more = registry_.settle(offers, std::move(taken), lane);
+        const std::uint32_t waiting = registry_.take_lanes_to_wake();
+        lock.unlock();
+        wake(waiting);
+        return more;
+    }
+    void set_away(int lane, bool away) override {
+        std::unique_lock lock(mutex_);
+        registry_.set_away(lane, away);
+        const std::uint32_t waiting = registry_.take_lanes_to_wake();
+        lock.unlock();
+        wake(waiting);
     }
     bool serves(std::string_view session, std::string_view namespace_name,
                 std::string_view handler_class) override {
@@ -48,8 +65,15 @@ class SharedRegistry final : public ports::CreditPool {
     }
 
   private:
+    void wake(std::uint32_t lanes) {
+        for (int lane = 0; lanes_ != nullptr && lane < lanes_->lanes(); ++lane) {
+            if ((lanes >> lane & 1U) != 0) lanes_->push_event_to(lane, ports::CreditShared{});
+        }
+    }
+
     mutable std::mutex mutex_;
     core::SessionRegistry registry_;  // guarded by mutex_
+    LaneRouter* const lanes_;
 };
 
 }  // namespace tasker::engine

@@ -224,13 +224,14 @@ void IoSessions::tick(milliseconds now, milliseconds heard_until) {
 }
 
 void IoSessions::report_changes() {
-    auto [changes, credit, in_flight] = registry_.with([](auto& registry) {
+    auto [changes, credit, waiting, in_flight] = registry_.with([](auto& registry) {
         return std::tuple(registry.take_changes(), registry.take_credit_appeared(),
-                          registry.credit_in_flight());
+                          registry.take_lanes_to_wake(), registry.credit_in_flight());
     });
     counters_.credit_in_flight.store(in_flight, std::memory_order_relaxed);
     for (const core::SessionChange& change : changes) log_change(change);
     if (credit) post_.event(ports::CreditAppeared{});
+    if (waiting != 0) post_.event_to(waiting, ports::CreditShared{});
 }
 
 void IoSessions::log_change(const core::SessionChange& change) {

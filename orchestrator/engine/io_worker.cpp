@@ -17,14 +17,14 @@ constexpr int kBudget = 256;
 }  // namespace
 
 IoLoop::Worker::Worker(std::unique_ptr<IoSockets> sockets, const IoOptions& options, SharedRegistry& registry,
-                       Mailbox& mailbox, const HealthSource& health, IoCounters& counters)
+                       LaneRouter& router, const HealthSource& health, IoCounters& counters)
     : options_(options),
       registry_(registry),
       health_(health),
       counters_(counters),
       sockets_(std::move(sockets)),
       sender_(sockets_->steps, {options.orchestrator_id, options.epoch}, counters),
-      post_(mailbox, counters),
+      post_(router, counters),
       dispatch_(options, registry, sender_, post_, counters),
       inventory_(options, registry, sender_, post_, dispatch_, counters),
       sessions_(options, registry, sender_, post_, dispatch_, inventory_, counters),
@@ -124,9 +124,9 @@ void IoLoop::Worker::carry_out(std::vector<ports::OutboundBatch> batches) {
     util::crash_point("after_publish");
 }
 
-void IoLoop::Worker::carry_out(std::vector<ports::AdoptedBatch> batches) {
-    for (auto& batch : batches) dispatch_.adopt(std::move(batch), now_);
-    inventory_.trust();
+void IoLoop::Worker::carry_out(Adopt call) {
+    for (auto& batch : call.batches) dispatch_.adopt(std::move(batch), now_);
+    inventory_.trust(call.lane);
 }
 
 void IoLoop::Worker::carry_out(std::vector<ports::AckList> acks) {

@@ -22,7 +22,7 @@ namespace tasker::engine {
 class IoLoop::Worker {
   public:
     Worker(std::unique_ptr<IoSockets> sockets, const IoOptions& options, SharedRegistry& registry,
-           Mailbox& mailbox, const HealthSource& health, IoCounters& counters);
+           LaneRouter& router, const HealthSource& health, IoCounters& counters);
 
     /// Until a socket is readable, `wake` was notified or a timer is due; not at all when the last round left
     /// messages.
@@ -31,7 +31,7 @@ class IoLoop::Worker {
     void read_sockets();
 
     void carry_out(std::vector<ports::OutboundBatch> batches);
-    void carry_out(std::vector<ports::AdoptedBatch> batches);
+    void carry_out(Adopt call);
     void carry_out(std::vector<ports::AckList> acks);
     void carry_out(RequestReports call);
     void carry_out(CancelSteps call);

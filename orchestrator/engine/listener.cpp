@@ -188,7 +188,7 @@ bool Listener::attempt(std::span<const ports::Inbound> messages) {
     if (!input.hand_backs.empty() || !input.orphans.empty()) {
         for (const auto& [uuid, batch] : draft.touched()) keys_.mark_waiting(batch.handler_key);
     }
-    const auto offers = around_.credit.reserve();
+    auto offers = around_.credit.reserve(options_.lane);
     try {
         // A service that is stopping writes what it heard, and claims nothing any more.
         const bool looks_at_waiting =
@@ -202,11 +202,11 @@ bool Listener::attempt(std::span<const ports::Inbound> messages) {
             if (!result.claims.empty()) util::crash_point("after_claim_commit");
             commit(draft, result, offers);
         } else {
-            around_.credit.settle(offers, {});
             update_memory(draft);
+            look_again_ = settle(offers, {}) || look_again_;
         }
     } catch (const ports::DatabaseError& error) {
-        around_.credit.settle(offers, {});
+        look_again_ = settle(offers, {}) || look_again_;
         // What is committed is not undone by repeating it: whatever failed after that, memory is behind now.
         if (doubt_ && turn_ >= doubt_->turn)
             throw ports::DatabaseError(ports::DatabaseFault::connection, error.what());
@@ -232,6 +232,11 @@ bool Listener::attempt(std::span<const ports::Inbound> messages) {
     return true;
 }
 
+bool Listener::settle(std::vector<core::CreditOffer>& offers, std::vector<core::TakenBatch> taken) {
+    planner_.mark_wanted(offers, around_.credit, keys_, resting_keys_);
+    return around_.credit.settle(options_.lane, offers, std::move(taken));
+}
+
 // The connection broke while a turn was under way. The lane's counter says whether it was committed: if so,
 // its messages are acknowledged and its batches have been read back and sent; if not, it runs again.
 bool Listener::settle_doubt() {
@@ -248,6 +253,7 @@ void Listener::carry_out_commands() {
         around_.publisher.cancel_steps(cancelled.session, cancelled.batch_uuid,
                                        {{cancelled.step_id, cancelled.attempt}}, "cancelled", false);
     }
+    if (options_.lane != 0) return;  // sessions belong to no lane: the first one speaks for all
     for (auto& drain : store_->load_drain_requests()) {
         around_.publisher.drain_session(drain.session, drain.deadline_ms);
     }

@@ -1,4 +1,5 @@
-// The listener: the one automatic writer of running tasks.
+// The listener: the automatic writer of running tasks. There is one for each lane, each with its connection,
+// its mailbox and its batches; none of them knows of the others, apart from the credit that they share.
 //
 // It takes whatever waits in its mailbox, writes it in one turn (one transaction, one round trip) that also
 // claims what became ready, and only then acknowledges and publishes. The database is authoritative; the
@@ -16,6 +17,7 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -39,6 +41,7 @@ inline constexpr std::size_t kTimeOutsKept = 10'000;
 struct ListenerOptions {
     std::string orchestrator_id;
     std::int64_t epoch = 0;
+    int lane = 0;
     int batch_size = 10;
     std::int64_t result_bytes_max = std::int64_t{1024} * 1024;  // of one output
     std::int64_t batch_bytes_max = std::int64_t{16} * 1024 * 1024;
@@ -101,6 +104,8 @@ class Listener {
   private:
     void load();
     void recover(const std::string& cause);
+    /// Returns true when there is more credit for what waits.
+    bool settle(std::vector<core::CreditOffer>& offers, std::vector<core::TakenBatch> taken);
     void adopt_open_batches(const std::vector<ports::StoredBatch>& stored);
     void remember_grace(const OpenBatch& batch);
     void watch_time(OpenBatch& batch);
@@ -130,10 +135,9 @@ class Listener {
     void process(std::span<const ports::Inbound> messages);
     bool attempt(std::span<const ports::Inbound> messages);
     ports::TurnResult run_turn(const ports::TurnInput& input);
-    void commit(TurnDraft& draft, const ports::TurnResult& result,
-                const std::vector<core::CreditOffer>& offers);
+    void commit(TurnDraft& draft, const ports::TurnResult& result, std::vector<core::CreditOffer>& offers);
     void publish_claims(const ports::TurnInput& input, const ports::TurnResult& result,
-                        const std::vector<core::CreditOffer>& offers);
+                        std::vector<core::CreditOffer>& offers);
     void update_memory(TurnDraft& draft);
     void update_waiting(const ports::TurnInput& input, const ports::TurnResult& result,
                         const std::vector<core::CreditOffer>& offers);
@@ -163,7 +167,8 @@ class Listener {
         bool refuses = false;  // something of it still has to be recorded
     };
     std::optional<Doubt> doubt_;
-    bool commands_wait_ = false;  // cancellations, drains
+    std::set<std::int32_t> resting_keys_;  // their steps were locked: looked at again at locked_until_
+    bool commands_wait_ = false;           // cancellations, drains
     // What this listener wants by itself (time-outs, losses) is left alone until then: its rows were locked.
     std::chrono::milliseconds own_work_at_{0};
     bool own_work_included_ = true;  // in the turn that is being made

@@ -26,7 +26,7 @@ bool is_ended(const std::string& state) {
 }  // namespace
 
 void Listener::commit(TurnDraft& draft, const ports::TurnResult& result,
-                      const std::vector<core::CreditOffer>& offers) {
+                      std::vector<core::CreditOffer>& offers) {
     const auto& input = draft.input();
     if (input.due) {
         due_now_ = false;
@@ -135,7 +135,9 @@ void Listener::update_waiting(const ports::TurnInput& input, const ports::TurnRe
     }
     // A turn fills a bounded number of slots: with credit and work left, go on at once.
     look_again_ = !result.keys_waiting.empty() && result.claims.size() >= kSlotsPerTurnMax;
+    resting_keys_.clear();
     for (const auto key : result.keys_locked) {
+        resting_keys_.insert(key);
         keys_.mark_waiting(key);
         locked_until_ = around_.clock.boot_time() + kDueAgain;
     }
@@ -164,9 +166,9 @@ void Listener::update_waiting(const ports::TurnInput& input, const ports::TurnRe
 }
 
 void Listener::publish_claims(const ports::TurnInput& input, const ports::TurnResult& result,
-                              const std::vector<core::CreditOffer>& offers) {
+                              std::vector<core::CreditOffer>& offers) {
     if (result.claims.empty()) {
-        around_.credit.settle(offers, {});
+        look_again_ = settle(offers, {}) || look_again_;
         return;
     }
     const bool unknown_key = std::any_of(result.claims.begin(), result.claims.end(),
@@ -195,7 +197,7 @@ void Listener::publish_claims(const ports::TurnInput& input, const ports::TurnRe
     unsent_.insert(unsent_.end(), built.unsent.begin(), built.unsent.end());
     counters_.steps_claimed += static_cast<std::int64_t>(result.claims.size());
     counters_.open_batches = static_cast<std::int64_t>(open_.size());
-    around_.credit.settle(offers, std::move(taken));
+    look_again_ = settle(offers, std::move(taken)) || look_again_;
     util::crash_point("before_publish");
     around_.publisher.publish(std::move(built.outbound));
 }

@@ -69,7 +69,7 @@ void Listener::adopt_open_batches(const std::vector<ports::StoredBatch>& stored)
     if (!stored.empty()) {
         log::info("open batches found", {{"batches", stored.size()}, {"in_flight", adopted.size()}});
     }
-    around_.publisher.adopt(std::move(adopted));
+    around_.publisher.adopt(options_.lane, std::move(adopted));
     counters_.open_batches = static_cast<std::int64_t>(open_.size());
 }
 
@@ -90,6 +90,7 @@ void Listener::resume_time_outs(OpenBatch& batch, const ports::StoredBatch& stor
 void Listener::recover(const std::string& cause) {
     counters_.database_reachable = false;
     store_.reset();
+    around_.credit.set_away(options_.lane, true);
     const auto since = around_.clock.boot_time();
     log::error(
         "database connection lost; results are not acknowledged and nothing is published until it is back",
@@ -102,6 +103,7 @@ void Listener::recover(const std::string& cause) {
         try {
             store_ = around_.open_store(turn_);
             load();
+            around_.credit.set_away(options_.lane, false);
             ++counters_.reconnects;
             recovered_at_ = around_.clock.boot_time();
             log::info("database connection is back",

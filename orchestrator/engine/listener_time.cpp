@@ -43,7 +43,10 @@ void Listener::fire_timers() {
         commands_wait_ = true;
         look_for_gone_sessions();
     }
-    if (now >= locked_until_) locked_until_ = milliseconds::max();
+    if (now >= locked_until_) {
+        locked_until_ = milliseconds::max();
+        resting_keys_.clear();
+    }
     if (now >= due_at_) {
         due_now_ = true;
         due_at_ = milliseconds::max();

@@ -1,7 +1,7 @@
 // The queue from the io thread to the listener. Reports are bounded, since a worker sends again what was not
 // acked; control events are not, because each is bounded by something else: an Accepted by the batches that
 // are out, a StepRunning by the credit, a Wake or CreditAppeared by there being at most one of its kind in
-// the queue.
+// the queue. Each lane has its own.
 #pragma once
 
 #include <algorithm>
@@ -104,6 +104,7 @@ class Mailbox {
         }
         reports_ = 0;
         credit_queued_ = false;
+        share_queued_ = false;
         wake_at_.reset();
         return true;
     }
@@ -139,6 +140,7 @@ class Mailbox {
     // A second hint of the same kind says nothing new, apart from the keys it names. Guarded by mutex_.
     bool merges(const ports::Inbound& event) {
         if (std::holds_alternative<ports::CreditAppeared>(event)) return std::exchange(credit_queued_, true);
+        if (std::holds_alternative<ports::CreditShared>(event)) return std::exchange(share_queued_, true);
         const auto* wake = std::get_if<ports::Wake>(&event);
         if (wake == nullptr) return false;
         if (!wake_at_) {
@@ -166,6 +168,7 @@ class Mailbox {
     std::vector<ports::Inbound> queue_;
     std::size_t reports_ = 0;
     bool credit_queued_ = false;
+    bool share_queued_ = false;
     std::optional<std::size_t> wake_at_;  // place of the queued Wake
     bool closed_ = false;
 };

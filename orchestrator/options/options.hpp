@@ -31,6 +31,7 @@ struct Database {
     std::string url;  // empty: not configured
     milliseconds connect_timeout{5000};
     milliseconds reconnect_max{5000};
+    int lanes = 2;
 
     bool operator==(const Database&) const = default;
 };

@@ -57,6 +57,15 @@ std::vector<Setting> build_general() {
          .description =
              "Longest pause between two attempts while PostgreSQL is away; the pause starts at 100 ms and "
              "doubles."},
+        {.key = "database.lanes",
+         .slot = TASKER_SLOT(database.lanes),
+         .min = 1,
+         .max = 8,
+         .environment_variable = "TASKER_LANES",
+         .description =
+             "Lanes that write task states side by side, each with a thread and a connection of its own. One "
+             "keeps one processor of the PostgreSQL server busy; more than it has processors to spare bring "
+             "nothing. May be changed with any restart."},
         {.key = "http.bind",
          .slot = TASKER_SLOT(http.bind),
          .form = TextForm::http_bind,
@@ -230,9 +239,9 @@ std::vector<Setting> build_step_execution() {
          .unit = "messages",
          .min = 1,
          .max = 1'000'000,
-         .description =
-             "Most reports that wait for the database. Beyond it reports are dropped unacknowledged and "
-             "the workers send them again."},
+         .description = "Most reports that wait for the database, for each of database.lanes. Beyond it "
+                        "reports are dropped unacknowledged and "
+                        "the workers send them again."},
     };
 }
 

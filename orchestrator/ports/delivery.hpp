@@ -69,10 +69,10 @@ class Publisher {
   public:
     virtual ~Publisher() = default;
     virtual void publish(std::vector<OutboundBatch> batches) = 0;
-    /// The complete list of open batches, as read from the database at start or after a lost connection:
-    /// whatever else the io thread held is forgotten and its credit returned; what a ready session may not
-    /// know is sent again, unchanged (the worker recognises the batch id).
-    virtual void adopt(std::vector<AdoptedBatch> batches) = 0;
+    /// The complete list of a lane's open batches, as read from the database at start or after a lost
+    /// connection: whatever else the io thread held of that lane is forgotten and its credit returned; what a
+    /// ready session may not know is sent again, unchanged (the worker recognises the batch id).
+    virtual void adopt(int lane, std::vector<AdoptedBatch> batches) = 0;
     virtual void acknowledge(std::vector<AckList> acks) = 0;
     /// Asks the session to send again what stands in its outbox for this batch (report_request).
     virtual void request_reports(std::string session, std::string batch_uuid,
@@ -127,6 +127,8 @@ struct StepRunning {
 
 /// Credit has appeared (a session became ready, a pause ended): look for work that waits.
 struct CreditAppeared {};
+/// Another lane has left credit, or given some back, that this lane waits for.
+struct CreditShared {};
 /// NOTIFY tasker_wake: work has become ready for these handler keys, or (definitions) a template was loaded,
 /// or (full_scan) nobody knows what: look at everything.
 struct Wake {
@@ -178,7 +180,8 @@ struct StartRequested {
     std::int64_t n = 0;
 };
 
-using Inbound = std::variant<Report, Malformed, Accepted, Undelivered, StepRunning, CreditAppeared, Wake,
-                             SessionLost, NotAccepted, StepsAbsent, HeldTooLong, StartRequested>;
+using Inbound =
+    std::variant<Report, Malformed, Accepted, Undelivered, StepRunning, CreditAppeared, CreditShared, Wake,
+                 SessionLost, NotAccepted, StepsAbsent, HeldTooLong, StartRequested>;
 
 }  // namespace tasker::ports

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "orchestrator/store/alive.hpp"
 #include "orchestrator/store/array_text.hpp"
 #include "orchestrator/store/port_errors.hpp"
 #include "orchestrator/store/wake_payload.hpp"
@@ -42,29 +43,24 @@ std::vector<ports::Wake> WakeConnection::wait(int stop_fd, int timeout_ms) {
     });
 }
 
-HousekeepingStore::HousekeepingStore(const std::string& database_url, std::int64_t epoch, std::int16_t lane)
-    : epoch_(epoch), lane_(lane), connection_(open(database_url, "tasker-orchestrator caretaker")) {
-    // A beat is no fact worth a wait for the disk, and it holds the lane's row while it waits.
+HousekeepingStore::HousekeepingStore(const std::string& database_url, std::int64_t epoch)
+    : epoch_(epoch), connection_(open(database_url, "tasker-orchestrator caretaker")) {
+    // A beat is no fact worth a wait for the disk, and it holds the lanes' rows while it waits.
     with_port_errors([&] { connection_.execute("SET synchronous_commit = off"); });
 }
 
 void HousekeepingStore::beat() {
-    with_port_errors([&] {
-        const auto rows = connection_.query(
-            "UPDATE tasker_orchestrators SET last_seen_at = clock_timestamp() WHERE lane = $1 AND epoch = $2 "
-            "RETURNING 1",
-            static_cast<int>(lane_), epoch_);
-        if (rows.empty()) throw ports::EpochLost{};
-    });
+    with_port_errors([&] { say_alive(connection_, epoch_); });
 }
 
 void HousekeepingStore::set_state(const std::string& state, const std::string& endpoints_json) {
     with_port_errors([&] {
         connection_.query(
-            "UPDATE tasker_orchestrators SET state = $3, endpoints = $4::jsonb, last_seen_at = "
-            "clock_timestamp() "
-            "WHERE lane = $1 AND epoch = $2",
-            static_cast<int>(lane_), epoch_, state, endpoints_json);
+            // In the order in which a successor takes these rows.
+            "WITH mine AS (SELECT lane FROM tasker_orchestrators WHERE epoch = $1 ORDER BY lane FOR UPDATE)"
+            " UPDATE tasker_orchestrators o SET state = $2, endpoints = $3::jsonb,"
+            " last_seen_at = clock_timestamp() FROM mine WHERE o.lane = mine.lane",
+            epoch_, state, endpoints_json);
     });
 }
 

@@ -22,7 +22,7 @@ class WakeConnection final : public ports::WakeSource {
 
 class HousekeepingStore final : public ports::Housekeeping {
   public:
-    HousekeepingStore(const std::string& database_url, std::int64_t epoch, std::int16_t lane = 0);
+    HousekeepingStore(const std::string& database_url, std::int64_t epoch);
     void beat() override;
     void set_state(const std::string& state, const std::string& endpoints_json) override;
     void write_workers(const std::vector<core::SessionView>& sessions) override;
@@ -30,7 +30,6 @@ class HousekeepingStore final : public ports::Housekeeping {
 
   private:
     std::int64_t epoch_;
-    std::int16_t lane_;
     Connection connection_;
 };
 

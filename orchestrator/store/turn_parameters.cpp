@@ -9,7 +9,6 @@
 namespace tasker::store {
 namespace {
 
-constexpr int kLanes = 1;
 constexpr int kParameterCount = 64;
 
 std::string_view class_name(ports::MessageClass message_class) {
@@ -172,7 +171,7 @@ const std::string& turn_statement() {
     return statement;
 }
 
-std::vector<std::string> turn_parameters(std::int16_t lane, std::int64_t epoch, std::int64_t turn,
+std::vector<std::string> turn_parameters(int lane, int lanes, std::int64_t epoch, std::int64_t turn,
                                          std::string_view instance, const ports::TurnInput& input) {
     std::vector<std::string> parameters;
     parameters.reserve(kParameterCount);
@@ -190,7 +189,7 @@ std::vector<std::string> turn_parameters(std::int16_t lane, std::int64_t epoch, 
     parameters.push_back(std::to_string(input.batch_size));
     parameters.push_back(input.due ? "t" : "f");
     parameters.emplace_back(instance);
-    parameters.push_back(std::to_string(kLanes));
+    parameters.push_back(std::to_string(lanes));
     return parameters;
 }
 

@@ -13,7 +13,7 @@ namespace tasker::store {
 /// The statement that takes them; $1 … $n with n = turn_parameters(...).size().
 const std::string& turn_statement();
 
-std::vector<std::string> turn_parameters(std::int16_t lane, std::int64_t epoch, std::int64_t turn,
+std::vector<std::string> turn_parameters(int lane, int lanes, std::int64_t epoch, std::int64_t turn,
                                          std::string_view instance, const ports::TurnInput& input);
 
 }  // namespace tasker::store

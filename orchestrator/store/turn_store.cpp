@@ -67,6 +67,10 @@ constexpr const char* kBatchColumns =
     "   AND r.disposition IN ('applied', 'late', 'stale_attempt')"
     "   ORDER BY r.disposition = 'stale_attempt', r.id LIMIT 1) first ON true ";
 
+// The lane of a batch stands in its uuid, as core/lanes.hpp reads it: $1 lanes, $2 this one.
+constexpr const char* kOwnBatch =
+    "greatest(strpos('0123456789abcdef', substr(b.batch_uuid::text, 21, 1)) - 1, 0) % $1::int = $2::int";
+
 std::string text_or_empty(const pqxx::field& field) {
     return field.is_null() ? std::string() : field.as<std::string>();
 }
@@ -171,7 +175,7 @@ ConnectionSettings lane_settings() {
 
 }  // namespace
 
-TurnStore::TurnStore(const std::string& database_url, Instance instance, std::int16_t lane)
+TurnStore::TurnStore(const std::string& database_url, Instance instance, Lane lane)
     : instance_(std::move(instance)), lane_(lane), connection_([&] {
           return with_port_errors([&] { return Connection(database_url, lane_settings()); });
       }()) {
@@ -181,32 +185,35 @@ TurnStore::TurnStore(const std::string& database_url, Instance instance, std::in
         connection_.execute(kLockTimeout);
         connection_.prepare("turn", turn_statement());
         connection_.prepare("open_batches", std::string(kBatchColumns) +
-                                                "WHERE b.reconciliation_status = 'pending' OR b.state IN "
-                                                "('created', 'published', 'executing') "
-                                                "ORDER BY b.batch_id, bs.sequence_order");
+                                                "WHERE (b.reconciliation_status = 'pending' OR b.state IN "
+                                                "('created', 'published', 'executing')) AND " +
+                                                kOwnBatch + " ORDER BY b.batch_id, bs.sequence_order");
         connection_.prepare(
             "one_batch", std::string(kBatchColumns) + "WHERE b.batch_uuid = $1 ORDER BY bs.sequence_order");
         connection_.prepare(
             "cancelled",
-            "SELECT b.session, b.batch_uuid, bs.workflow_step_id, bs.attempt"
-            " FROM tasker_step_execution_batches b"
-            " JOIN tasker_step_execution_batch_steps bs ON bs.batch_id = b.batch_id"
-            " JOIN tasker_workflow_steps s ON s.workflow_step_id = bs.workflow_step_id"
-            " WHERE (b.reconciliation_status = 'pending' OR b.state IN ('created', 'published', 'executing'))"
-            " AND b.state IN ('created', 'published', 'executing') AND b.session IS NOT NULL"
-            " AND bs.reported_at IS NULL AND bs.final_status IS NULL AND s.state = 'cancelled'"
-            " ORDER BY b.batch_id, bs.sequence_order LIMIT 1000");
+            std::string(
+                "SELECT b.session, b.batch_uuid, bs.workflow_step_id, bs.attempt"
+                " FROM tasker_step_execution_batches b"
+                " JOIN tasker_step_execution_batch_steps bs ON bs.batch_id = b.batch_id"
+                " JOIN tasker_workflow_steps s ON s.workflow_step_id = bs.workflow_step_id"
+                " WHERE (b.reconciliation_status = 'pending' OR b.state IN ('created', 'published', "
+                "'executing'))"
+                " AND b.state IN ('created', 'published', 'executing') AND b.session IS NOT NULL"
+                " AND bs.reported_at IS NULL AND bs.final_status IS NULL AND s.state = 'cancelled' AND ") +
+                kOwnBatch + " ORDER BY b.batch_id, bs.sequence_order LIMIT 1000");
         connection_.prepare(
             "next_due",
             "SELECT ceil(extract(epoch FROM min(s.next_attempt_at) - clock_timestamp()) * 1000)::bigint AS "
             "due"
             " FROM tasker_workflow_steps s WHERE s.next_attempt_at IS NOT NULL AND s.ready_key IS NULL"
-            " AND s.remaining_parents = 0 AND s.state IN ('pending', 'waiting_for_retry')");
+            " AND s.remaining_parents = 0 AND s.state IN ('pending', 'waiting_for_retry')"
+            " AND s.shard % $1::int = $2::int");
     });
 }
 
 ports::TurnResult TurnStore::run_turn(std::int64_t turn, const ports::TurnInput& input) {
-    const auto parameters = turn_parameters(lane_, epoch_, turn, instance_.id, input);
+    const auto parameters = turn_parameters(lane_.number, lane_.count, epoch_, turn, instance_.id, input);
     const auto rows = with_port_errors(
         [&] { return connection_.run("turn", pqxx::prepare::make_dynamic_params(parameters)); });
     ports::TurnResult result;
@@ -269,7 +276,8 @@ std::vector<ports::StoredBatch> TurnStore::stored_batches(const pqxx::result& ro
 }
 
 std::vector<ports::StoredBatch> TurnStore::load_open_batches() {
-    return stored_batches(with_port_errors([&] { return connection_.run("open_batches"); }));
+    return stored_batches(
+        with_port_errors([&] { return connection_.run("open_batches", lane_.count, lane_.number); }));
 }
 
 std::optional<ports::StoredBatch> TurnStore::load_batch(const std::string& batch_uuid) {
@@ -320,14 +328,16 @@ ports::TemplateFacts TurnStore::load_template(std::int32_t named_task_id, std::i
 }
 
 std::optional<std::int64_t> TurnStore::next_due_in_ms() {
-    const auto rows = with_port_errors([&] { return connection_.run("next_due"); });
+    const auto rows =
+        with_port_errors([&] { return connection_.run("next_due", lane_.count, lane_.number); });
     const auto field = rows.at(0)[0];
     if (field.is_null()) return std::nullopt;
     return std::max<std::int64_t>(0, field.as<std::int64_t>());
 }
 
 std::vector<ports::CancelledDelivery> TurnStore::load_cancelled_deliveries() {
-    const auto rows = with_port_errors([&] { return connection_.run("cancelled"); });
+    const auto rows =
+        with_port_errors([&] { return connection_.run("cancelled", lane_.count, lane_.number); });
     std::vector<ports::CancelledDelivery> cancelled;
     for (const auto& row : rows) {
         cancelled.push_back({row[0].as<std::string>(), row[1].as<std::string>(), row[2].as<std::int64_t>(),

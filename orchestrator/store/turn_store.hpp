@@ -17,22 +17,32 @@ struct Instance {
     std::string endpoints_json = "{}";
 };
 
-/// Owns the lane's connection. Not thread-safe: it belongs to the listener's thread. The instance lock lives
-/// and dies with the connection.
+/// Which of how many lanes a connection serves: it sees the steps of its own shards and its own batches.
+struct Lane {
+    int number = 0;
+    int count = 1;
+};
+
+/// Owns the lane's connection. Not thread-safe: it belongs to its listener's thread. The instance lock is one
+/// for all lanes of a process; it lives and dies with the connection that took it, which is lane 0's.
 class TurnStore final : public ports::Store {
   public:
     /// Connects and prepares. Every call throws ports::DatabaseError when the database cannot answer.
-    TurnStore(const std::string& database_url, Instance instance, std::int16_t lane = 0);
+    TurnStore(const std::string& database_url, Instance instance, Lane lane = {});
 
-    /// False when another connection holds the lock of this lane; lock_holder() says whose it is.
-    /// For a standby: what the holder of the lock has last said of itself; "" when nobody ever served. And to
-    /// end the connections of one that has said nothing since `seen`; false when it has.
-    std::string holder_seen();
-    bool end_silent_holder(const std::string& seen);
+    /// False when another connection holds the lock; lock_holder() says whose it is.
     bool take_instance_lock();
     std::string lock_holder();
-    /// The next epoch of this lane: raises it in the table. Call once per process, under the instance lock.
+    /// For a standby: what the most silent lane of the holder has last said; "" when nobody ever served. And
+    /// to end the connections of all its lanes when that one has said nothing since `seen`; false when it
+    /// has.
+    std::string holder_seen();
+    bool end_silent_holder(const std::string& seen);
+    /// The next epoch, in the rows of all lanes at once; connections of a predecessor that still stand are
+    /// ended, rows of lanes beyond `Lane::count` removed. Call once per process, under the instance lock.
     std::int64_t begin_epoch();
+    /// Says that this process lives, for all its lanes: what the caretaker does once it runs.
+    void beat(std::int64_t epoch);
     /// Goes on with an epoch that this process owns (after a lost connection) and returns its last committed
     /// turn. Throws ports::EpochLost when another orchestrator has taken over since.
     std::int64_t resume_epoch(std::int64_t epoch);
@@ -52,7 +62,7 @@ class TurnStore final : public ports::Store {
     static std::vector<ports::StoredBatch> stored_batches(const pqxx::result& rows);
 
     Instance instance_;
-    std::int16_t lane_;
+    const Lane lane_;
     std::int64_t epoch_ = 0;
     Connection connection_;
 };

@@ -23,6 +23,8 @@ from tests.support.procs import PATIENCE, ROOT
 TASKER = procs.program("tasker")
 ORCHESTRATOR = procs.program("tasker-orchestrator")
 TEMPLATES = ROOT / "config" / "tasks"
+# Every test must pass with any number of lanes; without this variable, with the default.
+LANES = os.environ.get("TASKER_TEST_LANES", "")
 
 
 def wait_until(
@@ -183,6 +185,7 @@ class System:
             "TASKER_EFFECTS_LOG": str(self.effects_path),
             "TASKER_HTTP_BIND": "off",
             "PYTHONPATH": str(ROOT / "workers" / "python"),
+            **({"TASKER_LANES": LANES} if LANES else {}),
             **extra,
         }
 

@@ -102,7 +102,9 @@ def test_a_worker_for_another_namespace_is_pointed_at(make_system: SystemFactory
 
 
 def test_a_full_worker_is_named_with_how_many_go_first(make_system: SystemFactory) -> None:
-    system = make_system()
+    # Who goes first is decided within a lane; with several, this answer is an estimate.
+    system = make_system(start=False)
+    system.start_orchestrator(TASKER_LANES="1")
     system.load_template(chain("naps", SLEEP, 1, handler_config={"sleep_ms": 1500}))
     options = ["--handlers", SLEEP, "--capacity", "1", "--prefetch", "1"]
     system.python_worker("single", PYTHON_PATTERNS, *options)
@@ -150,8 +152,9 @@ def test_backoff_and_a_failed_step_say_when_and_what_to_do(make_system: SystemFa
         "UPDATE tasker_workflow_steps SET next_attempt_at = now() WHERE state = 'waiting_for_retry'"
     )
     system.connection.execute("NOTIFY tasker_wake, 'scan'")
+    # Soon after, the second step waits in its place.
     wait_until(
-        lambda: explain(system, waits)["cause"] != "backoff", "its time has come", on_fail=system.describe
+        lambda: system.steps(waits)["s1"]["state"] == "complete", "its time has come", on_fail=system.describe
     )
 
 

@@ -191,8 +191,9 @@ def test_a_standby_holds_no_snapshot_and_no_transaction(pair: Pair) -> None:
     """It may wait for weeks: vacuum must not wait with it."""
     waiting = (
         "SELECT a.state, a.backend_xmin IS NULL AND a.backend_xid IS NULL AS free, a.query_start"
-        " FROM pg_stat_activity a, tasker_orchestrators o WHERE a.datname = current_database()"
-        " AND a.application_name LIKE 'tasker-orchestrator lane%%' AND NOT a.pid = ANY (o.backend_pids)"
+        " FROM pg_stat_activity a WHERE a.datname = current_database()"
+        " AND a.application_name LIKE 'tasker-orchestrator lane%%'"
+        " AND a.pid NOT IN (SELECT unnest(o.backend_pids) FROM tasker_orchestrators o)"
     )
     asked = set()
 

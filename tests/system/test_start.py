@@ -172,7 +172,8 @@ def test_an_idle_orchestrator_does_not_poll(make_system: SystemFactory) -> None:
     first = wait_until(lambda: system.value(seen), "it serves", on_fail=system.logs)
     turns = system.health()["listener"]["turns"]
     wait_until(lambda: system.value(seen) > first + 1.9, "it has said so twice more", on_fail=system.logs)
-    assert system.health()["listener"]["turns"] - turns <= 2
+    health = system.health()
+    assert health["listener"]["turns"] - turns <= 2 * len(health["lanes"])
 
 
 def test_health_of_the_command_line_follows_the_orchestrator(make_system: SystemFactory) -> None:

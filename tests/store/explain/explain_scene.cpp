@@ -61,7 +61,7 @@ nlohmann::json ExplainScene::detail(std::int64_t task_id) {
     return nlohmann::json::parse(explain(task_id).task.detail_json);
 }
 
-std::vector<core::CreditOffer> OfferedCredit::reserve() {
+std::vector<core::CreditOffer> OfferedCredit::reserve(int) {
     std::vector<core::CreditOffer> offers;
     for (const auto& view : sessions_) {
         if (view.free > 0) {
@@ -88,7 +88,7 @@ ports::TurnInput planned(ExplainScene& scene, const std::vector<core::SessionVie
     ports::TurnInput input;
     input.due = true;
     engine::ClaimPlanner planner;
-    planner.plan(credit.reserve(), credit, keys, input);
+    planner.plan(credit.reserve(0), credit, keys, input);
     return input;
 }
 

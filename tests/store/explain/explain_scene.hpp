@@ -42,8 +42,11 @@ class ExplainScene : public Scene {
 class OfferedCredit : public ports::CreditPool {
   public:
     explicit OfferedCredit(std::vector<core::SessionView> sessions) : sessions_(std::move(sessions)) {}
-    std::vector<core::CreditOffer> reserve() override;
-    void settle(const std::vector<core::CreditOffer>&, std::vector<core::TakenBatch>) override {}
+    std::vector<core::CreditOffer> reserve(int lane) override;
+    bool settle(int, const std::vector<core::CreditOffer>&, std::vector<core::TakenBatch>) override {
+        return false;
+    }
+    void set_away(int, bool) override {}
     bool is_gone(std::string_view) override { return false; }
     bool serves(std::string_view session, std::string_view namespace_name,
                 std::string_view handler_class) override;

@@ -23,7 +23,7 @@ class Beside : public ::testing::Test {
 
     /// The next turn, in a transaction of the caller's.
     void turn_in(Transaction& transaction, const ports::TurnInput& input) {
-        const auto parameters = turn_parameters(0, scene.epoch(), 1000, "orchestrator-test", input);
+        const auto parameters = turn_parameters(0, 1, scene.epoch(), 1000, "orchestrator-test", input);
         transaction.query(turn_statement(), pqxx::prepare::make_dynamic_params(parameters));
     }
     /// Runs a call on a connection of its own in another thread.

@@ -132,7 +132,7 @@ TEST_F(CaretakerRun, SaysSoWhenAnotherOrchestratorRules) {
 
 class FakeWakeSource final : public ports::WakeSource {
   public:
-    FakeWakeSource(EventLog& log, std::deque<std::vector<ports::Wake>>& script, Mailbox& mailbox)
+    FakeWakeSource(EventLog& log, std::deque<std::vector<ports::Wake>>& script, LaneRouter& mailbox)
         : log_(log), script_(script), mailbox_(mailbox) {}
     std::vector<ports::Wake> wait(int, int) override {
         if (script_.empty()) {
@@ -149,12 +149,12 @@ class FakeWakeSource final : public ports::WakeSource {
   private:
     EventLog& log_;
     std::deque<std::vector<ports::Wake>>& script_;
-    Mailbox& mailbox_;
+    LaneRouter& mailbox_;
 };
 
 TEST(WakeListenerRun, PassesNotificationsOnAndAsksForAFullScanAfterEachConnection) {
     EventLog log;
-    Mailbox mailbox(10);
+    LaneRouter mailbox(2, 10);
     std::atomic<bool> stopping{false};
     ports::Wake keys;
     keys.keys = {1, 2};
@@ -170,7 +170,10 @@ TEST(WakeListenerRun, PassesNotificationsOnAndAsksForAFullScanAfterEachConnectio
     std::thread thread([&] { wake.run(); });
     EXPECT_TRUE(log.wait([&] { return log.count("waits") == 1; }));
     std::vector<ports::Inbound> inbound;
-    mailbox.take_all(inbound, milliseconds(0));
+    mailbox.mailbox(0).take_all(inbound, milliseconds(0));
+    std::vector<ports::Inbound> of_another_lane;
+    mailbox.mailbox(1).take_all(of_another_lane, milliseconds(0));
+    EXPECT_EQ(of_another_lane.size(), 1U) << "every lane is told";
     stopping = true;
     mailbox.close();
     thread.join();

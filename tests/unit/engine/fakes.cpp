@@ -290,7 +290,7 @@ void FakePublisher::publish(std::vector<ports::OutboundBatch> batches) {
         log_.add("publish " + batch.session + " " + batch.batch_uuid + ": " + joined(ids));
     }
 }
-void FakePublisher::adopt(std::vector<ports::AdoptedBatch> batches) {
+void FakePublisher::adopt(int, std::vector<ports::AdoptedBatch> batches) {
     std::string line = "adopt";
     for (const auto& adopted : batches) line += " " + adopted.batch.batch_uuid;
     log_.add(line);
@@ -335,12 +335,14 @@ void FakePublisher::forget(std::vector<std::string> batch_uuids) {
 
 // ---------------------------------------------------------------------------------------- credit and time
 
-std::vector<core::CreditOffer> FakeCredit::reserve() {
+std::vector<core::CreditOffer> FakeCredit::reserve(int) {
     const std::lock_guard lock(mutex);
     ++reserved;
+    ++reservations;
     return offers;
 }
-void FakeCredit::settle(const std::vector<core::CreditOffer>& settled, std::vector<core::TakenBatch> taken) {
+bool FakeCredit::settle(int, const std::vector<core::CreditOffer>& settled,
+                        std::vector<core::TakenBatch> taken) {
     const std::lock_guard lock(mutex);
     EXPECT_EQ(settled.size(), offers.size());
     --reserved;
@@ -351,6 +353,12 @@ void FakeCredit::settle(const std::vector<core::CreditOffer>& settled, std::vect
                 offer.free -= static_cast<std::int32_t>(batch.step_ids.size());
         }
     }
+    for (std::size_t i = 0; i < settled.size(); ++i) wanted[settled[i].session] = settled[i].wanted;
+    return more > 0 && more-- > 0;
+}
+void FakeCredit::set_away(int, bool is_away) {
+    const std::lock_guard lock(mutex);
+    away = is_away;
 }
 bool FakeCredit::is_gone(std::string_view session) {
     const std::lock_guard lock(mutex);

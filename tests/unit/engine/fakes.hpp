@@ -109,7 +109,7 @@ class FakePublisher final : public ports::Publisher {
   public:
     explicit FakePublisher(EventLog& log) : log_(log) {}
     void publish(std::vector<ports::OutboundBatch> batches) override;
-    void adopt(std::vector<ports::AdoptedBatch> batches) override;
+    void adopt(int lane, std::vector<ports::AdoptedBatch> batches) override;
     void acknowledge(std::vector<ports::AckList> acks) override;
     void request_reports(std::string session, std::string batch_uuid,
                          std::vector<std::int64_t> step_ids) override;
@@ -128,8 +128,10 @@ class FakePublisher final : public ports::Publisher {
 
 class FakeCredit final : public ports::CreditPool {
   public:
-    std::vector<core::CreditOffer> reserve() override;
-    void settle(const std::vector<core::CreditOffer>& offers, std::vector<core::TakenBatch> taken) override;
+    std::vector<core::CreditOffer> reserve(int lane) override;
+    bool settle(int lane, const std::vector<core::CreditOffer>& offers,
+                std::vector<core::TakenBatch> taken) override;
+    void set_away(int lane, bool away) override;
     bool is_gone(std::string_view session) override;
     bool serves(std::string_view session, std::string_view namespace_name,
                 std::string_view handler_class) override;
@@ -139,7 +141,11 @@ class FakeCredit final : public ports::CreditPool {
     std::map<std::string, std::set<std::string>, std::less<>> serves_keys;  // session → handler classes
     std::set<std::string, std::less<>> gone;
     int reserved = 0;  // turns that have reserved and not settled
+    int reservations = 0;
     int taken_steps = 0;
+    bool away = false;
+    int more = 0;                        // so many times settle says that there is more
+    std::map<std::string, bool> wanted;  // as last said, by session
 };
 
 class FakeClock final : public ports::Clock {

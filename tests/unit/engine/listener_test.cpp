@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/wait_until.hpp"
 #include "tests/unit/engine/listener_rig.hpp"
 
 namespace tasker::engine {
@@ -259,6 +260,58 @@ TEST_F(ListenerTurns, WhatWaitsAtTheEndIsStillWritten) {
     stop();
     EXPECT_EQ(log().count("ack s1 b1: 1"), 1U);
     EXPECT_FALSE(epoch_lost);
+}
+
+// ---------------------------------------------------------------------------------------- several lanes
+
+TEST_F(ListenerTurns, SaysWhichSessionsItStillHasWorkFor) {
+    credit.offers[0].free = 1;
+    start();
+    claim({1, 2});
+    const auto wanted = [&] {
+        const std::lock_guard lock(credit.mutex);
+        return credit.wanted.at("s1");
+    };
+    EXPECT_TRUE(wanted()) << "step 2 waits for credit";
+    {
+        const std::lock_guard lock(credit.mutex);
+        credit.offers[0].free = 2;
+    }
+    push(ports::CreditShared{});
+    settle();
+    EXPECT_FALSE(wanted());
+    EXPECT_EQ(credit.taken_steps, 2);
+}
+
+TEST_F(ListenerTurns, LooksAgainAtOnceWhenSettlingLeavesCreditForIt) {
+    start();
+    const auto reservations = [&] {
+        const std::lock_guard lock(credit.mutex);
+        return credit.reservations;
+    };
+    const int before = reservations();
+    {
+        const std::lock_guard lock(credit.mutex);
+        credit.more = 5;
+    }
+    push(ports::CreditShared{});
+    EXPECT_TRUE(test::wait_until([&] { return reservations() == before + 1 + 5; }, milliseconds(20'000)))
+        << "one for the hint, and one for each time that there is more";
+}
+
+TEST_F(ListenerTurns, OnlyTheFirstLaneSpeaksForSessions) {
+    options.lane = 1;
+    in_database([](auto& db) {
+        db.drains = {{"s1", 1000}};
+        db.cancelled = {{"s1", "b9", 9, 1}};
+    });
+    start();
+    ports::Wake wake;
+    wake.full_scan = true;
+    push(wake);
+    settle();
+    EXPECT_EQ(log().with("drain"), "");
+    EXPECT_GE(log().count("cancel s1 b9: 9 cancelled"), 1U) << log().with("cancel");
 }
 
 }  // namespace

@@ -171,7 +171,7 @@ IoLoop* IoTest::make() {
     registry_settings_ = registry_settings(options_);
     registry_settings_.probe_delay_first = probe_delay;
     registry_ = std::make_unique<SharedRegistry>(registry_settings_);
-    mailbox_ = std::make_unique<Mailbox>(mailbox_max_);
+    mailbox_ = std::make_unique<LaneRouter>(options_.lanes, mailbox_max_);
     loop_ = std::make_unique<IoLoop>(context_, options_, *registry_, *mailbox_, health_);
     return loop_.get();
 }
@@ -224,12 +224,12 @@ ports::OutboundBatch IoTest::make_batch(const std::string& uuid, const std::stri
 ports::OutboundBatch IoTest::take_batch(const std::string& uuid, const std::string& session,
                                         std::vector<std::int64_t> step_ids, std::size_t filler_bytes) {
     ports::OutboundBatch batch = make_batch(uuid, session, step_ids, filler_bytes);
-    registry_->settle(registry_->reserve(), {{uuid, session, "Echo", std::move(step_ids)}});
+    registry_->settle(0, registry_->reserve(0), {{uuid, session, "Echo", std::move(step_ids)}});
     return batch;
 }
 
 void IoTest::collect(milliseconds limit) {
-    mailbox_->take_all(events_, util::boot_time() + limit);
+    mailbox_->mailbox(0).take_all(events_, util::boot_time() + limit);
 }
 
 ::testing::AssertionResult IoTest::becomes(const std::function<bool()>& condition) {

@@ -170,7 +170,7 @@ class IoTest : public ::testing::Test {
     HealthSource health_ = [](bool detailed) { return nlohmann::json{{"detailed", detailed}}; };
     zmq::context_t context_;
     std::unique_ptr<SharedRegistry> registry_;
-    std::unique_ptr<Mailbox> mailbox_;
+    std::unique_ptr<LaneRouter> mailbox_;
     std::unique_ptr<IoLoop> loop_;
     std::vector<std::unique_ptr<FakeWorker>> workers_;
     std::vector<ports::Inbound> events_;

@@ -148,7 +148,7 @@ TEST_F(IoDeliveryTest, AnAdoptedBatchIsSentAgainOnlyIfItsSessionLacksAStep) {
     ports::AdoptedBatch partly{make_batch("partly"_id, kA, {3, 4}), true};
     ports::AdoptedBatch known{make_batch("known"_id, kA, {5, 6}), false};
     ports::AdoptedBatch elsewhere{make_batch("elsewhere"_id, kB, {7}), true};
-    loop_->adopt({unknown, partly, known, elsewhere});
+    loop_->adopt(0, {unknown, partly, known, elsewhere});
     EXPECT_EQ(in_flight(), 7) << "its credit is taken at once";
     loop_->start();
 
@@ -165,10 +165,10 @@ TEST_F(IoDeliveryTest, AnAdoptedBatchIsSentAgainOnlyIfItsSessionLacksAStep) {
     }
     EXPECT_THAT(sent, ::testing::UnorderedElementsAre("partly"_id, "unknown"_id));
     EXPECT_EQ(next_event<ports::Accepted>()->batch_uuid, "known"_id);
-    const auto offers = registry_->reserve();
+    const auto offers = registry_->reserve(0);
     ASSERT_EQ(offers.size(), 1U);
     EXPECT_EQ(offers[0].free, 4) << "10 less the 6 adopted ones";
-    registry_->settle(offers, {});
+    registry_->settle(0, offers, {});
 
     a.accept("partly"_id);
     a.accept("unknown"_id);
@@ -179,7 +179,7 @@ TEST_F(IoDeliveryTest, AnAdoptedBatchIsSentAgainOnlyIfItsSessionLacksAStep) {
 
 TEST_F(IoDeliveryTest, AnAdoptedStepReportedBeforeTheReturnIsNotAskedFor) {
     make();
-    loop_->adopt({{make_batch("b1"_id, kA, {1, 2}), true}});
+    loop_->adopt(0, {{make_batch("b1"_id, kA, {1, 2}), true}});
     loop_->start();
     FakeWorker& a = worker(kA);
     // The report waited in the worker's queue while no orchestrator was there.
@@ -199,7 +199,7 @@ TEST_F(IoDeliveryTest, AdoptingAgainChangesNothing) {
     start();
     FakeWorker& a = ready_worker(kA);
     loop_->publish({take_batch("b1"_id, kA, {1})});
-    loop_->adopt({{make_batch("b1"_id, kA, {1}), false}, {make_batch("in-doubt"_id, kA, {2}), false}});
+    loop_->adopt(0, {{make_batch("b1"_id, kA, {1}), false}, {make_batch("in-doubt"_id, kA, {2}), false}});
     EXPECT_EQ(a.next<protocol::StepBatchRequest>()->batch_id, "b1"_id);
     EXPECT_EQ(a.next<protocol::StepBatchRequest>()->batch_id, "in-doubt"_id)
         << "committed, but its commit was in doubt: a ready session is simply sent it";
@@ -219,7 +219,7 @@ TEST_F(IoDeliveryTest, WhatWasGivenBackUndeliveredIsNotSentWhenItIsAdopted) {
     a.subscribe(protocol::steps_subscription(kA));
     a.answer_probe();
     ASSERT_TRUE(becomes([&] { return in_state(kA, SessionState::ready); }));
-    loop_->adopt({{batch, false}});
+    loop_->adopt(0, {{batch, false}});
     EXPECT_EQ(next_event<ports::Undelivered>()->batch_uuid, "b1"_id)
         << "said again, should it have been lost";
     EXPECT_EQ(in_flight(), 0);

@@ -15,7 +15,7 @@ class IoInventoryTest : public IoTest {
     /// A ready worker that has accepted one batch of `steps`.
     FakeWorker& accepting_worker(std::vector<std::int64_t> steps) {
         start();
-        loop_->adopt({});
+        loop_->adopt(0, {});
         FakeWorker& a = ready_worker(kA);
         loop_->publish({take_batch("b1"_id, kA, std::move(steps))});
         a.next<protocol::StepBatchRequest>();
@@ -93,6 +93,20 @@ TEST_F(IoInventoryTest, BeforeTheOpenBatchesAreKnownNothingIsStale) {
     EXPECT_EQ(a.waiting<protocol::Cancel>(), 0);
 }
 
+TEST_F(IoInventoryTest, WhatALaneHasNotReadYetIsNotStale) {
+    const std::string of_lane_0 = "0191b5a0-7c1e-7001-8000-00000000002a";
+    const std::string of_lane_1 = "0191b5a0-7c1e-7001-8100-00000000002b";
+    options_.lanes = 2;
+    start();
+    loop_->adopt(0, {});
+    FakeWorker& a = ready_worker(kA);
+    beat(a, {{of_lane_0, 1, 1}, {of_lane_1, 2, 1}});
+    EXPECT_EQ(a.next<protocol::Cancel>()->steps, (std::vector<protocol::StepRef>{{of_lane_0, 1, 1}}));
+    loop_->adopt(1, {});
+    ASSERT_TRUE(beats_until(a, {{of_lane_1, 2, 1}}, [&] { return a.waiting<protocol::Cancel>() > 0; }));
+    EXPECT_EQ(a.next<protocol::Cancel>()->steps, (std::vector<protocol::StepRef>{{of_lane_1, 2, 1}}));
+}
+
 TEST_F(IoInventoryTest, AStepThatEndedForUsKeepsItsCreditUntilItIsNotListedAnyMore) {
     FakeWorker& a = accepting_worker({1, 2});
     loop_->cancel_steps(kA, "b1"_id, {{1, 1}}, "timed_out", true);
@@ -114,7 +128,7 @@ TEST_F(IoInventoryTest, TheCreditOfASessionThatNeverReturnsComesBack) {
     ports::AdoptedBatch adopted;
     adopted.batch = make_batch("b1"_id, kB, {1, 2});
     adopted.accepted = true;
-    loop_->adopt({adopted});
+    loop_->adopt(0, {adopted});
     EXPECT_EQ(in_flight(), 2);
     loop_->cancel_steps(kB, "b1"_id, {{1, 1}}, "timed_out", true);
     loop_->start();
@@ -168,7 +182,7 @@ TEST_F(IoInventoryTest, EveryBatchOfASessionThatBeatsAndTakesNothingIsReported) 
     options_.lease = registry_settings_.lease = milliseconds{1000};
     registry_settings_.suspect_after = milliseconds{500};
     make();
-    loop_->adopt({{make_batch("adopted"_id, kA, {3}), false}});
+    loop_->adopt(0, {{make_batch("adopted"_id, kA, {3}), false}});
     loop_->start();
     FakeWorker& a = ready_worker(kA);
     loop_->publish({take_batch("b1"_id, kA, {1}), take_batch("b2"_id, kA, {2})});
@@ -186,7 +200,7 @@ TEST_F(IoInventoryTest, EveryBatchOfASessionThatBeatsAndTakesNothingIsReported) 
 TEST_F(IoInventoryTest, AdoptionForgetsWhatIsNotOpenAnyMore) {
     accepting_worker({1, 2});
     EXPECT_EQ(in_flight(), 2);
-    loop_->adopt({});  // it ended in a turn whose answer was lost
+    loop_->adopt(0, {});  // it ended in a turn whose answer was lost
     EXPECT_TRUE(becomes([&] { return in_flight() == 0; }));
 }
 

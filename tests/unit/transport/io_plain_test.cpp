@@ -19,7 +19,7 @@ class IoPlainTest : public IoTest {
     std::vector<core::CreditOffer> offer() {
         std::vector<core::CreditOffer> offers;
         EXPECT_TRUE(becomes([&] {
-            offers = registry_->reserve();
+            offers = registry_->reserve(0);
             return !offers.empty();
         }));
         return offers;
@@ -29,7 +29,7 @@ class IoPlainTest : public IoTest {
     }
     void publish_plain(const std::string& uuid, std::vector<std::int64_t> steps) {
         auto batch = make_batch(uuid, "", steps);
-        registry_->settle(offer(), {{uuid, "", "Echo", std::move(steps)}});
+        registry_->settle(0, offer(), {{uuid, "", "Echo", std::move(steps)}});
         loop_->publish({std::move(batch)});
     }
     static std::string received(zmq::socket_t& socket) {
@@ -43,7 +43,7 @@ TEST_F(IoPlainTest, OnePlainWorkerGetsOneBatchAtATime) {
     zmq::socket_t steps = plain_subscriber("steps ");
     publish_plain("b1"_id, {1, 2});
     EXPECT_EQ(received(steps), "steps " + make_batch("b1"_id, "", {1, 2}).message);
-    EXPECT_TRUE(registry_->reserve().empty()) << "one open batch at a time";
+    EXPECT_TRUE(registry_->reserve(0).empty()) << "one open batch at a time";
 
     FakeWorker& reporter = worker(kA);
     auto result = reporter.result("b1"_id, 1, 1);
@@ -59,7 +59,7 @@ TEST_F(IoPlainTest, OnePlainWorkerGetsOneBatchAtATime) {
                                reporter.send("results", result);
                                collect(limit);
                            }));
-    EXPECT_TRUE(registry_->reserve().empty());
+    EXPECT_TRUE(registry_->reserve(0).empty());
     reporter.send("results", completion);  // the partial of step 2 was lost: the worker is free all the same
     publish_plain("b2"_id, {3});
     EXPECT_NE(received(steps).find("b2"_id), std::string::npos);
@@ -72,10 +72,10 @@ TEST_F(IoPlainTest, ASecondPlainSubscriberStopsPlainMode) {
     zmq::socket_t second = plain_subscriber("steps");
     ASSERT_TRUE(becomes([&] { return subscriptions() == 2; }));
     // The turn had its credit already: the batch comes back, proven unsent.
-    registry_->settle(offers, {{"b1"_id, "", "Echo", {1}}});
+    registry_->settle(0, offers, {{"b1"_id, "", "Echo", {1}}});
     loop_->publish({make_batch("b1"_id, "", {1})});
     EXPECT_EQ(next_event<ports::Undelivered>()->batch_uuid, "b1"_id);
-    EXPECT_TRUE(registry_->reserve().empty());
+    EXPECT_TRUE(registry_->reserve(0).empty());
     second.close();
     ASSERT_TRUE(becomes([&] { return subscriptions() == 1; }));
     publish_plain("b2"_id, {2});
@@ -99,16 +99,16 @@ TEST_F(IoPlainTest, BroaderSubscriptionsAndForeignFramesDoNotCount) {
     upstream.send(zmq::str_buffer("not a subscription"), zmq::send_flags::none);
     EXPECT_EQ(next_event<ports::Malformed>()->bytes, "not a subscription");
     EXPECT_EQ(subscriptions(), 0);
-    EXPECT_TRUE(registry_->reserve().empty());
+    EXPECT_TRUE(registry_->reserve(0).empty());
 }
 
 TEST_F(IoPlainTest, AnAdoptedPlainBatchIsNotSentAgain) {
     make();
-    loop_->adopt({{make_batch("b1"_id, "", {1}), true}});
+    loop_->adopt(0, {{make_batch("b1"_id, "", {1}), true}});
     loop_->start();
     zmq::socket_t steps = plain_subscriber("steps ");
     ASSERT_TRUE(becomes([&] { return subscriptions() == 1; }));
-    EXPECT_TRUE(registry_->reserve().empty()) << "its results are awaited";
+    EXPECT_TRUE(registry_->reserve(0).empty()) << "its results are awaited";
     loop_->forget({"b1"_id});
     publish_plain("b2"_id, {2});
     EXPECT_NE(received(steps).find("b2"_id), std::string::npos);

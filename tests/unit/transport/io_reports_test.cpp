@@ -134,11 +134,11 @@ TEST_F(IoReportsTest, RejectionsGiveBackAndSayWhatTheSessionCannotDo) {
     };
     reject(1, "over_capacity", 1);
     EXPECT_EQ(in_flight(), 2);
-    EXPECT_TRUE(registry_->reserve().empty()) << "paused until its next heartbeat";
+    EXPECT_TRUE(registry_->reserve(0).empty()) << "paused until its next heartbeat";
     a.beat();
     ASSERT_TRUE(becomes([&] {
-        const auto offers = registry_->reserve();
-        registry_->settle(offers, {});
+        const auto offers = registry_->reserve(0);
+        registry_->settle(0, offers, {});
         return !offers.empty();
     }));
     EXPECT_TRUE(registry_->serves(kA, "shop", "Echo"));

@@ -37,10 +37,10 @@ TEST_F(IoSessionsTest, TheWholeHandshake) {
     EXPECT_EQ(a.last_topic(), "steps." + std::string(kA)) << "it must prove the steps topic";
     ASSERT_TRUE(becomes([&] { return in_state(kA, SessionState::ready); }));
     EXPECT_TRUE(next_event<ports::CreditAppeared>());
-    const auto offers = registry_->reserve();
+    const auto offers = registry_->reserve(0);
     ASSERT_EQ(offers.size(), 1U);
     EXPECT_EQ(offers[0].free, 10);
-    registry_->settle(offers, {});
+    registry_->settle(0, offers, {});
 }
 
 TEST_F(IoSessionsTest, AHelloThatOvertakesTheSubscriptionIsAnsweredWithIt) {
@@ -109,7 +109,7 @@ TEST_F(IoSessionsTest, UnsubscribingStopsDispatch) {
     FakeWorker& a = ready_worker(kA);
     a.unsubscribe(protocol::steps_subscription(kA));
     ASSERT_TRUE(becomes([&] { return in_state(kA, SessionState::suspect); }));
-    EXPECT_TRUE(registry_->reserve().empty());
+    EXPECT_TRUE(registry_->reserve(0).empty());
     a.subscribe(protocol::steps_subscription(kA));
     a.answer_probe();
     ASSERT_TRUE(becomes([&] { return in_state(kA, SessionState::ready); }));
