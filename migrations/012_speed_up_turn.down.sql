@@ -10,6 +10,7 @@ DO $$
 DECLARE
     v_new text := $q$THEN 'keys:' || v_keys ELSE 'scan' END$q$;
     v_old text := $q$THEN format('keys:%s;from:%s:%s', v_keys, (SELECT max(n.priority) FROM unnest(v_new) n), v_ids[1])
+                 || CASE WHEN cardinality(v_new) = 1 THEN ';shard:' || (hashint8(v_new[1].task_id) & 63) ELSE '' END
             ELSE 'scan' END$q$;
 BEGIN
     EXECUTE replace(pg_get_functiondef('tasker_create_tasks'::regproc), v_old, v_new);

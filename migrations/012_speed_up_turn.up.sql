@@ -1,6 +1,8 @@
 -- A turn in fewer and cheaper statements: what a statement costs before its first row (30 to 80 µs) was most of a small
--- turn, and reading the same rows again and again a third of a large one. Every statement names a lower bound of the ids
--- it can meet, so that partitions of long ago are left out before they are opened.
+-- turn, and reading the same rows again and again a third of a large one. Every statement names the lowest id it
+-- can meet, so that partitions of long ago are left out before they are opened. (The highest too would leave out the
+-- open partition; but of a range the planner believes that it holds one row in 200, and then reads it for each row of
+-- the other side.)
 
 -- The ready index in the order of claims, both columns ascending, so that a claim can start where the last one ended.
 DROP INDEX tasker_workflow_steps_ready;
@@ -15,11 +17,13 @@ BEGIN
     END LOOP;
 END $$;
 
--- A submission says from where on its steps stand (its ids are taken in one block, rising).
+-- A submission says from where on its steps stand (its ids are taken in one block, rising), and which shard's lane they
+-- are for when there is one task only.
 DO $$
 DECLARE
     v_old text := $q$THEN 'keys:' || v_keys ELSE 'scan' END$q$;
     v_new text := $q$THEN format('keys:%s;from:%s:%s', v_keys, (SELECT max(n.priority) FROM unnest(v_new) n), v_ids[1])
+                 || CASE WHEN cardinality(v_new) = 1 THEN ';shard:' || (hashint8(v_new[1].task_id) & 63) ELSE '' END
             ELSE 'scan' END$q$;
 BEGIN
     EXECUTE replace(pg_get_functiondef('tasker_create_tasks'::regproc), v_old, v_new);
@@ -39,7 +43,7 @@ CREATE TYPE tasker_turn_assignment AS (step_id bigint, task_id bigint, handler_k
 -- One turn of the listener: everything that happened since the last one is written, and what became ready is claimed,
 -- in one transaction and one round trip. The order inside follows the lock order of the whole system: tasks by ascending
 -- id first, then their steps (protected by the task's lock), then batches. Claiming takes its candidates with SKIP LOCKED
--- and never waits. The functions of 006 and 008 stay for an orchestrator of the version before.
+-- and never waits.
 -- Parameters come in parallel arrays, one prefix per kind:
 --   p_lane of p_lanes looks for waiting steps of its own shards only; what it meets of others, row locks order
 --   p_tasks   the tasks of all of these, ascending      p_low_batch   the lowest batch of all of these
@@ -53,12 +57,15 @@ CREATE TYPE tasker_turn_assignment AS (step_id bigint, task_id bigint, handler_k
 --      (falling, step_id) on: nothing of that key waits before (core/ready_position.hpp)
 --   s_* free slots per profile (1 … p_profiles), in the order in which they are to be filled: those after `after` and up
 --      to `upto` are of session session_no, which indexes c_sessions
--- Rows returned: kind 'report' (ord, info = disposition, name = new step state; only where it is not `applied` and
--- `complete`) · 'claim' (one per claimed step; ord =
--- its priority, none where this very turn made it ready) · 'task' (task_id, info = state) · 'more' (handler_key: ready steps may
--- still wait; info `locked`: somebody holds them; with ord = priority and step_id: children of this turn, none before
--- that place) · 'orphan' (ord, info = new step state, none when the step had moved
--- on) · 'grant' (ord, info = none, or why not).
+-- Rows returned, by kind:
+--   report  of a final message (ord): info = disposition, name = new step state; only where it is not `applied` and
+--           `complete`
+--   claim   one per claimed step; ord = its priority, none where this very turn made it ready
+--   task    whose state changed: info = state
+--   more    ready steps of handler_key may still wait. info `locked`: somebody holds them; with ord = priority and
+--           step_id: children of this turn, none before that place
+--   orphan  (ord) info = new step state; no row when the step had moved on
+--   grant   (ord) info = none, or why not
 CREATE FUNCTION tasker_turn(
     p_lane smallint, p_epoch bigint, p_turn bigint, p_tasks bigint[], p_low_batch bigint,
     m_class text[], m_batch_id bigint[], m_batch_step_id bigint[], m_step_id bigint[], m_task_id bigint[],
@@ -72,7 +79,8 @@ CREATE FUNCTION tasker_turn(
     b_batch_id bigint[], b_from text[], b_to text[], b_steps int[], b_partials int[], b_completion boolean[],
     b_reconciliation text[], b_detail text[],
     p_profiles int, k_profile int[], k_key int[], k_scan boolean[], k_falling int[], k_step_id bigint[],
-    s_profile int[], s_session_no int[], s_after int[], s_upto int[], c_sessions text[], p_batch_size int, p_due boolean, p_instance text, p_lanes smallint)
+    s_profile int[], s_session_no int[], s_after int[], s_upto int[], c_sessions text[],
+    p_batch_size int, p_due boolean, p_instance text, p_lanes smallint)
 RETURNS TABLE (kind text, ord int, info text, name text, task_id bigint, step_id bigint, attempt int,
     retry_limit int, timeout_ms bigint, handler_key int, claim_first boolean, batch_id bigint, batch_uuid text,
     batch_step_id bigint, sequence_order int, session_no int, named_task_id int, template_revision int,
@@ -82,7 +90,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
     v_now timestamptz := clock_timestamp();
     v_claimed_at text;
-    v_low_task bigint := p_tasks[1];
+    v_low_task bigint := p_tasks[1];  -- of all that this turn touches; what it claims may be older
     v_final tasker_turn_verdict[] := '{}';
     v_moved tasker_turn_move[] := '{}';
     v_grant tasker_turn_grant[] := '{}';
@@ -140,7 +148,8 @@ BEGIN
                 next_attempt_at = CASE WHEN j.verdict = 'waiting_for_retry'
                                        THEN v_now + make_interval(secs => coalesce(j.backoff, 0)) END
             FROM judged j
-            WHERE j.disposition = 'applied' AND s.workflow_step_id = j.step_id AND s.task_id >= v_low_task
+            WHERE j.disposition = 'applied' AND s.workflow_step_id = j.step_id
+              AND s.task_id >= v_low_task
               AND s.attempts = j.attempt AND s.state = j.old_state
             RETURNING 1
         ), deliveries AS (
@@ -157,7 +166,7 @@ BEGIN
                     processing_errors)
                 SELECT j.batch_id, j.batch_step_id, j.type, left(j.worker, 255), j.session, j.sequence, j.status,
                        j.exec_ms, j.disposition, j.raw::json, v_now, CASE WHEN j.unusable THEN j.error::jsonb END
-                FROM judged j
+                FROM judged j ORDER BY j.ord
         ), history AS (
             INSERT INTO tasker_workflow_step_transitions
                     (workflow_step_id, task_id, sort_key, from_state, to_state, event, created_at)
@@ -168,7 +177,8 @@ BEGIN
         ), children AS (
             SELECT e.to_step_id, e.task_id, count(*)::int AS parents_done
             FROM judged j
-            JOIN tasker_workflow_step_edges e ON e.from_step_id = j.step_id AND e.task_id >= v_low_task
+            JOIN tasker_workflow_step_edges e ON e.from_step_id = j.step_id
+                AND e.task_id >= v_low_task
             WHERE j.disposition = 'applied' AND j.verdict = 'complete'
             GROUP BY e.to_step_id, e.task_id
         ), verdicts AS (
@@ -207,7 +217,8 @@ BEGIN
             UPDATE tasker_step_execution_batch_steps bs SET final_status = 'handed_back', updated_at = v_now,
                 metadata = jsonb_build_object('reason', h.reason)
             FROM unnest(h_batch_id, h_step_id, h_attempt, h_reason) AS h(batch_id, step_id, attempt, reason)
-            WHERE bs.batch_id = h.batch_id AND bs.workflow_step_id = h.step_id AND bs.batch_id >= p_low_batch
+            WHERE bs.batch_id = h.batch_id AND bs.workflow_step_id = h.step_id
+              AND bs.batch_id >= p_low_batch
               AND bs.reported_at IS NULL AND bs.final_status IS NULL
             RETURNING bs.batch_id, h.step_id, h.attempt, h.reason
         ), moved AS (
@@ -220,7 +231,8 @@ BEGIN
                 error = CASE WHEN e.reason = 'request_too_large' THEN jsonb_build_object('message',
                     'the request of this step is larger than limits.batch_bytes', 'error_code', e.reason) END
             FROM ended e
-            WHERE s.workflow_step_id = e.step_id AND s.task_id >= v_low_task AND s.state = 'in_progress'
+            WHERE s.workflow_step_id = e.step_id
+              AND s.task_id >= v_low_task AND s.state = 'in_progress'
               AND s.attempts = e.attempt
             RETURNING s.workflow_step_id, s.task_id, s.attempts, s.transition_count, s.state, s.handler_key, s.error,
                       e.reason, e.batch_id
@@ -246,14 +258,16 @@ BEGIN
                 metadata = jsonb_build_object('reason', o.reason)
             FROM unnest(o_batch_id, o_step_id, o_attempt, o_reason) WITH ORDINALITY
                 AS o(batch_id, step_id, attempt, reason, ord)
-            WHERE bs.batch_id = o.batch_id AND bs.workflow_step_id = o.step_id AND bs.batch_id >= p_low_batch
+            WHERE bs.batch_id = o.batch_id AND bs.workflow_step_id = o.step_id
+              AND bs.batch_id >= p_low_batch
               AND bs.reported_at IS NULL AND bs.final_status IS NULL
             RETURNING bs.batch_id, o.ord, o.step_id, o.attempt, o.reason
         ), judged AS (
             SELECT e.*, s.on_orphan = 'retry' AND s.retryable
                         AND s.attempts - s.unstarted_attempts < s.retry_limit AS again
             FROM ended e
-            JOIN tasker_workflow_steps s ON s.workflow_step_id = e.step_id AND s.task_id >= v_low_task
+            JOIN tasker_workflow_steps s ON s.workflow_step_id = e.step_id
+                AND s.task_id >= v_low_task
         ), moved AS (
             UPDATE tasker_workflow_steps s SET
                 state = CASE WHEN j.again THEN 'waiting_for_retry' ELSE 'error' END,
@@ -264,7 +278,8 @@ BEGIN
                 error = jsonb_build_object('message', tasker_orphan_message(j.reason), 'error_type', 'Orphaned',
                                            'error_code', j.reason, 'attempt', j.attempt)
             FROM judged j
-            WHERE s.workflow_step_id = j.step_id AND s.task_id >= v_low_task AND s.state = 'in_progress'
+            WHERE s.workflow_step_id = j.step_id
+              AND s.task_id >= v_low_task AND s.state = 'in_progress'
               AND s.attempts = j.attempt
             RETURNING j.ord, s.workflow_step_id, s.task_id, s.attempts, s.transition_count, s.state, s.handler_key,
                       s.error, j.reason, j.batch_id
@@ -288,7 +303,8 @@ BEGIN
             SELECT g.ord, bs.batch_id, bs.workflow_step_id, s.state, s.attempts = g.attempt AS is_current,
                    bs.reported_at IS NULL AND bs.final_status IS NULL AS is_out
             FROM unnest(g_batch_id, g_step_id, g_attempt) WITH ORDINALITY AS g(batch_id, step_id, attempt, ord)
-            JOIN tasker_workflow_steps s ON s.workflow_step_id = g.step_id AND s.task_id >= v_low_task
+            JOIN tasker_workflow_steps s ON s.workflow_step_id = g.step_id
+                AND s.task_id >= v_low_task
             JOIN tasker_step_execution_batch_steps bs ON bs.batch_id = g.batch_id AND bs.workflow_step_id = g.step_id
                 AND bs.batch_id >= p_low_batch
         ), granted AS (
@@ -296,7 +312,8 @@ BEGIN
                 updated_at = v_now
             FROM (SELECT DISTINCT a.batch_id, a.workflow_step_id FROM asked a
                   WHERE a.state = 'in_progress' AND a.is_current AND a.is_out) a
-            WHERE bs.batch_id = a.batch_id AND bs.workflow_step_id = a.workflow_step_id AND bs.batch_id >= p_low_batch
+            WHERE bs.batch_id = a.batch_id AND bs.workflow_step_id = a.workflow_step_id
+              AND bs.batch_id >= p_low_batch
         )
         SELECT coalesce(array_agg(ROW(a.ord, CASE
                 WHEN a.state = 'cancelled' THEN 'cancelled'
@@ -309,7 +326,8 @@ BEGIN
         UPDATE tasker_step_execution_batch_steps bs
             SET started_at = v_now - make_interval(secs => r.age_ms / 1000.0), updated_at = v_now
         FROM unnest(r_batch_id, r_step_id, r_age_ms) AS r(batch_id, step_id, age_ms)
-        WHERE bs.batch_id = r.batch_id AND bs.workflow_step_id = r.step_id AND bs.batch_id >= p_low_batch
+        WHERE bs.batch_id = r.batch_id AND bs.workflow_step_id = r.step_id
+          AND bs.batch_id >= p_low_batch
           AND bs.started_at IS NULL;
     END IF;
 
@@ -377,7 +395,8 @@ BEGIN
                    ORDER BY a.task_id);
     IF cardinality(v_ids) > 0 THEN
         v_low_task := least(v_low_task, v_ids[1]);
-        v_held := ARRAY(SELECT t.task_id FROM tasker_tasks t WHERE t.task_id = ANY (v_ids) AND t.task_id >= v_low_task
+        v_held := ARRAY(SELECT t.task_id FROM tasker_tasks t WHERE t.task_id = ANY (v_ids)
+          AND t.task_id >= v_low_task
                         ORDER BY t.task_id FOR UPDATE SKIP LOCKED);
         IF cardinality(v_held) < cardinality(v_ids) THEN
             SELECT coalesce(array_agg(x.claim) FILTER (WHERE x.is_held), '{}'),
@@ -477,7 +496,8 @@ BEGIN
             UNION ALL
             SELECT m.step_id, m.task_id, m.attempt, m.reason, m.error, coalesce(w.worker_id, b.session), v_now
             FROM unnest(v_moved) m
-            JOIN tasker_step_execution_batches b ON b.batch_id = m.batch_id AND b.batch_id >= p_low_batch
+            JOIN tasker_step_execution_batches b ON b.batch_id = m.batch_id
+                AND b.batch_id >= p_low_batch
             LEFT JOIN tasker_workers w ON w.session = b.session
             WHERE m.new_state = 'error';
     END IF;
@@ -538,7 +558,8 @@ BEGIN
                     (workflow_step_id, task_id, sort_key, from_state, to_state, event, created_at)
                 SELECT p.step_id, p.task_id, p.sort_key, p.old_state, 'in_progress', 'claim', v_now FROM placed p
         )
-        SELECT 'claim', CASE WHEN p.parents_done = 0 THEN p.priority::int END, p.old_state, s.name::text, p.task_id, p.step_id, p.attempt, s.retry_limit,
+        SELECT 'claim', CASE WHEN p.parents_done = 0 THEN p.priority::int END, p.old_state, s.name::text, p.task_id,
+               p.step_id, p.attempt, s.retry_limit,
                p.timeout_ms, p.handler_key, s.claim_first, n.batch_id, n.batch_uuid, p.batch_step_id,
                p.sequence_order, p.session_no, t.named_task_id, t.template_revision, v_claimed_at, t.context::text,
                (SELECT json_object_agg(parent.name, parent.results)
@@ -570,7 +591,8 @@ BEGIN
             RETURNING b.batch_id, b.transition_count, x.from_state, x.to_state, x.steps
         ), cleared AS (
             UPDATE tasker_step_execution_batch_transitions t SET most_recent = false, updated_at = v_now
-            FROM moved m WHERE m.steps > 0 AND t.batch_id = m.batch_id AND t.batch_id >= p_low_batch AND t.most_recent
+            FROM moved m WHERE m.steps > 0 AND t.batch_id = m.batch_id
+                AND t.batch_id >= p_low_batch AND t.most_recent
             RETURNING m.batch_id, m.transition_count, m.from_state, m.to_state, m.steps
         ), history AS (
             INSERT INTO tasker_step_execution_batch_transitions

@@ -20,11 +20,13 @@
 #include "orchestrator/engine/io_loop.hpp"
 #include "orchestrator/engine/lane_router.hpp"
 #include "orchestrator/engine/listener.hpp"
+#include "orchestrator/engine/retention.hpp"
 #include "orchestrator/lanes.hpp"
 #include "orchestrator/ports/database_error.hpp"
 #include "orchestrator/standby.hpp"
 #include "orchestrator/store/housekeeping_store.hpp"
 #include "orchestrator/store/migrator.hpp"
+#include "orchestrator/store/retention_store.hpp"
 #include "orchestrator/store/turn_store.hpp"
 #include "orchestrator/transport/bound_socket.hpp"
 #include "orchestrator/util/event_fd.hpp"
@@ -166,8 +168,9 @@ class Service {
     std::unique_ptr<engine::SharedRegistry> registry_;
     std::unique_ptr<engine::IoLoop> io_;
     std::unique_ptr<engine::Caretaker> caretaker_;
+    std::unique_ptr<engine::Retention> retention_;
     std::unique_ptr<Lanes> lanes_;
-    std::thread caretaker_thread_, wake_thread_;
+    std::thread caretaker_thread_, retention_thread_, wake_thread_;
 };
 
 // Keeps trying until the database answers or somebody stops us: at boot it may simply come later than we do.
@@ -296,14 +299,25 @@ void Service::start_threads() {
                                       {"command", io_->command_endpoint()}};
     engine::Caretaker::Duties duties;
     duties.sessions = [this] { return registry_->snapshot(); };
-    duties.epoch_lost = [this] {
+    const auto superseded = [this] {
         log::error("another orchestrator has taken over this database; this one stops at once");
         end(ServiceExit::superseded);
     };
+    duties.epoch_lost = superseded;
     duties.endpoints_json = endpoints.dump();
     caretaker_ = std::make_unique<engine::Caretaker>(
         [this] { return std::make_unique<store::HousekeepingStore>(options_.database.url, epoch_); },
         std::move(duties));
+
+    engine::Retention::Duties tidy;
+    tidy.settings.days = options_.retention.days;
+    tidy.settings.partition_rows = options_.retention.partition_rows;
+    tidy.settings.look_again = 10 * options_.retention.check_interval;
+    tidy.check_interval = options_.retention.check_interval;
+    tidy.epoch_lost = superseded;
+    retention_ = std::make_unique<engine::Retention>(
+        [this] { return std::make_unique<store::RetentionStore>(options_.database.url, epoch_); },
+        std::move(tidy));
 
     lanes_ = std::make_unique<Lanes>(
         listener_options(options_, instance_.id, epoch_),
@@ -317,6 +331,7 @@ void Service::start_threads() {
     io_->start();
     lanes_->start();
     caretaker_thread_ = std::thread([this] { caretaker_->run(); });
+    retention_thread_ = std::thread([this] { retention_->run(); });
     wake_thread_ = std::thread([this] {
         engine::WakeListener(
             [this] { return std::make_unique<store::WakeConnection>(options_.database.url); }, router_,
@@ -344,6 +359,7 @@ void Service::lane_ended(std::exception_ptr why) {
 void Service::stop_threads() {
     stopping_ = true;
     io_->refuse_new_sessions();
+    retention_->stop();
     stopped_.notify();
     router_.close();
     lanes_->join();
@@ -351,6 +367,7 @@ void Service::stop_threads() {
     wake_thread_.join();
     caretaker_->stop();
     caretaker_thread_.join();
+    retention_thread_.join();
 }
 
 nlohmann::json Service::health(bool detailed) const {

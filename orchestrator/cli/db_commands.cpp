@@ -1,10 +1,11 @@
-// tasker db check
+// tasker db check; tasker db retention is in retention_commands.cpp
 #include <fmt/format.h>
 
 #include <memory>
 
 #include "orchestrator/cli/answers.hpp"
 #include "orchestrator/cli/command_groups.hpp"
+#include "orchestrator/cli/retention_commands.hpp"
 #include "orchestrator/store/checks.hpp"
 
 namespace tasker::cli {
@@ -100,6 +101,7 @@ void add_db_commands(CLI::App& app, Context& context) {
         "\n"
         "Examples:\n  tasker db check\n  tasker db check --verbose\n  tasker db check --json");
     context.on_run(command, [&context, options] { return check(context, *options); });
+    add_retention_command(*group, context);
 }
 
 }  // namespace tasker::cli

@@ -9,9 +9,9 @@
 namespace tasker::core {
 
 /// Priority first (falling), then age (step ids rise). The default comes before every step. A claim takes the
-/// steps of a key from the front, so that everything before a known position has been taken: looking only from
-/// there on keeps a claim as cheap as it was when dead entries of the index cannot be removed, because somebody
-/// holds an old snapshot.
+/// steps of a key from the front, so that everything before a known position has been taken: looking only
+/// from there on keeps a claim as cheap as it was when dead entries of the index cannot be removed, because
+/// somebody holds an old snapshot.
 struct ReadyPosition {
     std::int32_t falling_priority = std::numeric_limits<std::int32_t>::min();  // -priority
     std::int64_t step_id = 0;

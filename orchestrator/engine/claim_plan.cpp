@@ -57,7 +57,7 @@ bool ClaimPlanner::plan(const std::vector<core::CreditOffer>& offers, ports::Cre
                                                              : offers[index].free;
             credits.push_back({free, offers[index].in_flight, offers[index].capacity});
         }
-        const auto slots = core::slot_order(std::move(credits), input.batch_size, kSlotsPerTurnMax);
+        const auto slots = core::slot_order(std::move(credits), input.batch_size, slots_max_);
         if (slots.empty()) continue;
         for (const auto slot : slots) {
             const int session = static_cast<int>(members[slot]);

@@ -2,6 +2,8 @@
 // profile.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <set>
 #include <string>
@@ -14,6 +16,10 @@
 #include "orchestrator/ports/store.hpp"
 
 namespace tasker::engine {
+
+/// Slots that one turn fills at most: bounds the size of a transaction.
+inline constexpr std::size_t kSlotsPerTurnMax = 1000;
+inline constexpr std::size_t kSlotsPerTurnLeast = 64;
 
 class ClaimPlanner {
   public:
@@ -29,6 +35,14 @@ class ClaimPlanner {
     void mark_wanted(std::vector<core::CreditOffer>& offers, ports::CreditPool& credit,
                      const HandlerKeys& keys, const std::set<std::int32_t>& resting);
 
+    /// Slots of one profile in the next turn. A turn that fills them is followed by another at once.
+    std::size_t slots_max() const { return slots_max_; }
+    /// What a turn claimed of its slots: the next one gets twice as many, so that a thousand idle sessions do
+    /// not cost each small turn a thousand slots.
+    void note_claimed(std::size_t claims) {
+        slots_max_ = std::clamp(2 * claims, kSlotsPerTurnLeast, kSlotsPerTurnMax);
+    }
+
   private:
     const std::vector<std::int32_t>& served_by(const std::string& session, ports::CreditPool& credit,
                                                const HandlerKeys& keys);
@@ -36,9 +50,7 @@ class ClaimPlanner {
 
     std::unordered_map<std::string, std::vector<std::int32_t>> served_;
     std::size_t plain_turn_ = 0;
+    std::size_t slots_max_ = kSlotsPerTurnMax;
 };
-
-/// Slots that one turn fills at most: bounds the size of a transaction.
-inline constexpr std::size_t kSlotsPerTurnMax = 1000;
 
 }  // namespace tasker::engine

@@ -21,6 +21,8 @@ int LaneRouter::lane_for(const ports::Inbound& item) const {
                 return lane_of(batch_of(it));
             } else if constexpr (requires { it.bytes; }) {
                 return 0;
+            } else if constexpr (requires { it.shard; }) {
+                return it.shard ? *it.shard % lanes() : kAllLanes;
             } else {
                 return kAllLanes;
             }

@@ -124,17 +124,17 @@ void Listener::update_waiting(const ports::TurnInput& input, const ports::TurnRe
         last = std::max(last, claim.waited_at->after());
     }
     for (const auto& waiting : result.keys_waiting) {
-        const auto scanned =
-            std::find_if(input.keys.begin(), input.keys.end(), [&](const ports::ClaimKey& key) {
-                return key.scan && key.handler_key == waiting.handler_key;
-            });
+        const auto scanned = std::find_if(
+            input.keys.begin(), input.keys.end(),
+            [&](const ports::ClaimKey& key) { return key.scan && key.handler_key == waiting.handler_key; });
         auto from = waiting.from;
         if (scanned != input.keys.end())
             from = std::min(from, std::max(scanned->look_from, taken_up_to[waiting.handler_key]));
         keys_.mark_waiting(waiting.handler_key, from);
     }
     // A turn fills a bounded number of slots: with credit and work left, go on at once.
-    look_again_ = !result.keys_waiting.empty() && result.claims.size() >= kSlotsPerTurnMax;
+    look_again_ = !result.keys_waiting.empty() && result.claims.size() >= planner_.slots_max();
+    if (!input.slots.empty()) planner_.note_claimed(result.claims.size());
     resting_keys_.clear();
     for (const auto key : result.keys_locked) {
         resting_keys_.insert(key);

@@ -153,6 +153,7 @@ class Mailbox {
         if (!wake->keys.empty()) {
             queued.from = queued.keys.empty() ? wake->from : std::min(queued.from, wake->from);
         }
+        if (queued.shard != wake->shard) queued.shard.reset();
         for (const auto key : wake->keys) {
             if (std::find(queued.keys.begin(), queued.keys.end(), key) == queued.keys.end()) {
                 queued.keys.push_back(key);

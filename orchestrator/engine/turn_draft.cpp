@@ -210,7 +210,8 @@ void TurnDraft::receive_partial(const protocol::PartialResult& message, const st
     if (!protocol::is_final(message.status)) {
         record.message_class = ports::MessageClass::noted;
         input_.messages.push_back(std::move(record));
-        if (!step->started) input_.running.push_back({batch->batch_id, message.step_id, message.execution_time_ms});
+        if (!step->started)
+            input_.running.push_back({batch->batch_id, message.step_id, message.execution_time_ms});
         step->started = true;
         step->started_at = context_.now - std::chrono::milliseconds(message.execution_time_ms);
         return;
@@ -286,8 +287,7 @@ void TurnDraft::receive_completion(const protocol::BatchCompletion& message, con
 void TurnDraft::hand_back_step(const OpenBatch& batch, OpenStep& step, const std::string& reason) {
     if (step.is_settled()) return;
     step.expected.handed_back = true;
-    input_.hand_backs.push_back(
-        {batch.batch_id, step.expected.step_id, step.task_id, step.attempt, reason});
+    input_.hand_backs.push_back({batch.batch_id, step.expected.step_id, step.task_id, step.attempt, reason});
 }
 
 void TurnDraft::receive_rejection(const protocol::BatchRejected& message, const std::string& raw) {

@@ -79,6 +79,14 @@ struct Log {
     bool operator==(const Log&) const = default;
 };
 
+struct Retention {
+    int days = 0;  // keep everything: nothing is destroyed without being asked
+    std::int64_t partition_rows = 1'000'000;
+    milliseconds check_interval{60'000};
+
+    bool operator==(const Retention&) const = default;
+};
+
 struct Http {
     std::string bind = "127.0.0.1:8080";  // "off": not served
 
@@ -89,7 +97,7 @@ struct Options {
     std::string environment = "development";
     std::string templates_dir = "config/tasks";
     bool allow_insecure = false;
-    int retention_days = 0;  // 0: keep everything
+    Retention retention;
     Database database;
     Endpoints endpoints;
     Delivery delivery;

@@ -32,11 +32,32 @@ std::vector<Setting> build_general() {
              "Allow binding to other addresses than loopback and ipc. Traffic is neither encrypted nor "
              "authenticated: whoever reaches the port can run steps and report results."},
         {.key = "retention.days",
-         .slot = TASKER_SLOT(retention_days),
+         .slot = TASKER_SLOT(retention.days),
          .unit = "days",
          .min = 0,
          .max = 3650,
-         .description = "How long ended tasks are kept; 0 keeps everything."},
+         .description =
+             "How long ended tasks are kept, counted from their end; 0 keeps everything, so that the tables "
+             "only "
+             "grow: set it in production (30 is a good start). They go in ranges "
+             "of ids, so some stay up to an eighth longer. Tasks with an open dead letter stay until it is "
+             "closed."},
+        {.key = "retention.partition_rows",
+         .slot = TASKER_SLOT(retention.partition_rows),
+         .unit = "rows",
+         .min = 100,
+         .max = 1'000'000'000,
+         .description =
+             "Tasks (and batches) in one partition, about; twice as many for every eight partitions that "
+             "exist. Fewer are dropped sooner, more cost each turn less."},
+        {.key = "retention.check_interval_ms",
+         .slot = TASKER_SLOT(retention.check_interval),
+         .unit = "ms",
+         .min = 100,
+         .max = kDayMs,
+         .description =
+             "How often the orchestrator looks whether partitions must be made or dropped. Must be shorter "
+             "than it takes to fill a partition."},
         {.key = "database.url",
          .slot = TASKER_SLOT(database.url),
          .environment_variable = "TASKER_DATABASE_URL",

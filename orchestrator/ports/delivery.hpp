@@ -136,6 +136,7 @@ struct Wake {
     bool definitions = false;
     std::vector<std::int32_t> keys;
     core::ReadyPosition from = {};  // no step of these keys that has become ready comes before this
+    std::optional<int> shard = {};  // all of them are of this shard
 };
 
 /// A session is gone (lease, disconnect or goodbye); its credit has been returned. `steps_in_flight` were not

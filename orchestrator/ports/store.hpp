@@ -92,7 +92,7 @@ struct BatchChange {
 struct ClaimKey {
     int profile = 0;
     std::int32_t handler_key = 0;
-    bool scan = false;  // look at waiting steps too, not only at what this turn makes ready
+    bool scan = false;                   // look at waiting steps too, not only at what this turn makes ready
     core::ReadyPosition look_from = {};  // none waits before
 };
 struct ClaimSlots {
@@ -127,7 +127,7 @@ struct ClaimedStep {
     std::int64_t batch_id = 0;
     std::int64_t batch_step_id = 0;
     std::string batch_uuid;
-    int session = 0;  // index into TurnInput::sessions
+    int session = 0;                               // index into TurnInput::sessions
     std::optional<core::ReadyPosition> waited_at;  // none: this very turn made it ready
     std::int32_t attempt = 0;
     std::int32_t retry_limit = 0;
@@ -179,7 +179,7 @@ struct TurnResult {
     std::vector<JudgedOrphan> orphans;
     std::vector<JudgedStart> starts;
     std::vector<ClaimedStep> claims;
-    std::vector<EndedTask> tasks;            // every task whose state changed
+    std::vector<EndedTask> tasks;  // every task whose state changed
     std::vector<WaitingKey> keys_waiting;
     std::vector<std::int32_t> keys_locked;  // ready steps wait, because somebody held their tasks
 };

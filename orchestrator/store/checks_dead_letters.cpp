@@ -48,8 +48,8 @@ constexpr Check kChecks[] = {
             ON e.workflow_step_id = d.workflow_step_id AND e.attempt = d.attempt AND e.to_state = 'error'
         LEFT JOIN tasker_step_execution_batch_steps bs
             ON bs.workflow_step_id = d.workflow_step_id AND bs.attempt = d.attempt
-        WHERE e.workflow_step_id IS NULL
-           OR NOT coalesce(CASE d.reason
+        WHERE (e.workflow_step_id IS NULL AND NOT tasker_task_was_dropped(d.task_id))
+           OR (e.workflow_step_id IS NOT NULL AND NOT coalesce(CASE d.reason
                   WHEN 'request_too_large' THEN e.event = 'request_too_large'
                   WHEN 'retries_exhausted' THEN bs.final_status = 'failed'
                   WHEN 'handler_still_running' THEN e.metadata ->> 'reason' = d.reason OR bs.final_status = 'failed'
@@ -58,7 +58,7 @@ constexpr Check kChecks[] = {
                   WHEN 'not_accepted' THEN e.metadata ->> 'reason' = d.reason
                   WHEN 'held_unstarted' THEN e.metadata ->> 'reason' = d.reason
                   WHEN 'absent' THEN e.metadata ->> 'reason' = d.reason
-                  ELSE false END, false))"},
+                  ELSE false END, false)))"},
     // A report that is not retryable, and a permanent one, need no person beyond the step's own error.
     {"dead_letter_missing", "I9", "a step in error for such a reason has a dead letter for its last attempt",
      R"(

@@ -21,7 +21,7 @@ constexpr Check kChecks[] = {
                format('attempt %s has %s applied results (ledger rows %s), at most one is allowed', bs.attempt, count(*),
                       string_agg(r.id::text, ', ' ORDER BY r.id))
         FROM tasker_step_execution_batch_received_results r
-        JOIN tasker_step_execution_batch_steps bs ON bs.id = r.batch_step_id
+        JOIN tasker_step_execution_batch_steps bs ON bs.batch_id = r.batch_id AND bs.id = r.batch_step_id
         LEFT JOIN tasker_workflow_steps s ON s.workflow_step_id = bs.workflow_step_id
         WHERE r.disposition = 'applied'
         GROUP BY bs.workflow_step_id, bs.attempt, s.task_id HAVING count(*) > 1)"},
@@ -36,7 +36,7 @@ constexpr Check kChecks[] = {
                           -- A result that could not be kept ended its step in error.
                           count(*) FILTER (WHERE l.status = 'completed' AND l.processing_errors IS NULL) AS completed
                    FROM tasker_step_execution_batch_received_results l
-                   JOIN tasker_step_execution_batch_steps bs ON bs.id = l.batch_step_id
+                   JOIN tasker_step_execution_batch_steps bs ON bs.batch_id = l.batch_id AND bs.id = l.batch_step_id
                    WHERE l.disposition = 'applied' GROUP BY bs.workflow_step_id) r
             ON r.workflow_step_id = s.workflow_step_id
         LEFT JOIN (SELECT workflow_step_id,
@@ -73,12 +73,13 @@ constexpr Check kChecks[] = {
                     ELSE format('is not reported, but the ledger holds %s reports that counted', r.counted) END
         FROM tasker_step_execution_batch_steps bs
         LEFT JOIN tasker_workflow_steps s ON s.workflow_step_id = bs.workflow_step_id
-        LEFT JOIN (SELECT batch_step_id, count(*) FILTER (WHERE disposition IN ('applied', 'late')) AS counted,
+        LEFT JOIN (SELECT batch_id, batch_step_id, count(*) FILTER (WHERE disposition IN ('applied', 'late')) AS counted,
                           array_agg(DISTINCT status::text)
                               FILTER (WHERE disposition IN ('applied', 'late', 'stale_attempt')) AS statuses
                    FROM tasker_step_execution_batch_received_results
-                   WHERE message_type = 'partial_result' AND batch_step_id IS NOT NULL GROUP BY batch_step_id) r
-            ON r.batch_step_id = bs.id
+                   WHERE message_type = 'partial_result' AND batch_step_id IS NOT NULL
+                   GROUP BY batch_id, batch_step_id) r
+            ON r.batch_id = bs.batch_id AND r.batch_step_id = bs.id
         WHERE (bs.reported_at IS NOT NULL AND (bs.final_status IS NULL OR r.statuses IS NULL
                                                -- What ended otherwise before keeps that word.
                                                OR (bs.final_status NOT IN ('handed_back', 'orphaned')

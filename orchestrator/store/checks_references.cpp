@@ -1,4 +1,6 @@
-// References between the hot tables, which carry no foreign keys.
+// References between the hot tables, which carry no foreign keys. What retention has dropped may still be
+// named by what lives longer: batches outlive their tasks, children their parents, closed dead letters their
+// steps.
 #include "orchestrator/store/checks.hpp"
 
 namespace tasker::store {
@@ -22,8 +24,9 @@ constexpr Check kChecks[] = {
         FROM tasker_tasks t
         LEFT JOIN tasker_tasks p ON p.task_id = t.parent_task_id
         LEFT JOIN tasker_workflow_steps s ON s.workflow_step_id = t.parent_step_id AND s.task_id = t.parent_task_id
-        WHERE (t.parent_task_id IS NOT NULL AND p.task_id IS NULL)
-           OR (t.parent_step_id IS NOT NULL AND s.workflow_step_id IS NULL))"},
+        WHERE ((t.parent_task_id IS NOT NULL AND p.task_id IS NULL)
+               OR (t.parent_step_id IS NOT NULL AND s.workflow_step_id IS NULL))
+          AND NOT (p.task_id IS NULL AND tasker_task_was_dropped(t.parent_task_id)))"},
     {"identity_task", "reference", "every identity names a task that exists (I1)", R"(
         SELECT 'identity', i.task_id, i.task_id,
                format('identity %s in %s names task %s, which does not exist', left(i.identity_hash, 12), i.scope, i.task_id)
@@ -72,7 +75,8 @@ constexpr Check kChecks[] = {
         LEFT JOIN tasker_tasks t ON t.task_id = b.task_id
         LEFT JOIN tasker_step_execution_batch_steps bs ON bs.batch_id = b.batch_id
         LEFT JOIN tasker_workflow_steps s ON s.workflow_step_id = bs.workflow_step_id
-        WHERE b.task_id IS NOT NULL AND (t.task_id IS NULL OR s.task_id <> b.task_id))"},
+        WHERE b.task_id IS NOT NULL
+          AND (s.task_id <> b.task_id OR (t.task_id IS NULL AND NOT tasker_task_was_dropped(b.task_id))))"},
     {"batch_handler", "reference", "a batch's handler key and class belong together", R"(
         SELECT 'batch', b.batch_id, b.task_id,
                format('has handler key %s for %s, which does not exist so', b.handler_key, b.handler_class)
@@ -90,8 +94,8 @@ constexpr Check kChecks[] = {
         FROM tasker_step_execution_batch_steps bs
         LEFT JOIN tasker_step_execution_batches b ON b.batch_id = bs.batch_id
         LEFT JOIN tasker_workflow_steps s ON s.workflow_step_id = bs.workflow_step_id
-        WHERE b.batch_id IS NULL OR s.workflow_step_id IS NULL OR s.handler_key <> b.handler_key
-           OR bs.expected_handler_class <> b.handler_class)"},
+        WHERE b.batch_id IS NULL OR s.handler_key <> b.handler_key OR bs.expected_handler_class <> b.handler_class
+           OR (s.workflow_step_id IS NULL AND NOT tasker_step_was_dropped(bs.workflow_step_id)))"},
     {"ledger_owner", "reference", "every ledger row belongs to a batch, and its delivery to the same one", R"(
         SELECT 'ledger row', r.id, b.task_id,
                CASE WHEN b.batch_id IS NULL THEN format('belongs to batch %s, which does not exist', r.batch_id)
@@ -110,7 +114,7 @@ constexpr Check kChecks[] = {
                format('is about step %s of task %s, which does not exist', d.workflow_step_id, d.task_id)
         FROM tasker_dead_letters d
         LEFT JOIN tasker_workflow_steps s ON s.workflow_step_id = d.workflow_step_id AND s.task_id = d.task_id
-        WHERE s.workflow_step_id IS NULL)"},
+        WHERE s.workflow_step_id IS NULL AND (d.resolved_at IS NULL OR NOT tasker_task_was_dropped(d.task_id)))"},
 };
 
 }  // namespace

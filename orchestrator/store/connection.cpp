@@ -282,6 +282,13 @@ std::vector<Notification> Connection::take_notifications() {
 int Connection::socket() const {
     return is_open() ? state_->link->sock() : -1;
 }
+void Connection::cancel() const {
+    try {
+        state_->link->cancel_query();
+    } catch (const std::exception&) {
+        // The connection is lost, and the statement with it.
+    }
+}
 bool Connection::is_open() const {
     return state_->link->is_open();
 }

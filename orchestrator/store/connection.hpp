@@ -124,6 +124,10 @@ class Connection {
     /// The socket to poll for reading; -1 when the connection is gone.
     int socket() const;
 
+    /// Asks the server to end the statement that runs, if any. The only call that other threads may make,
+    /// while this object exists. Never throws: where the server cannot be asked, nothing is ended.
+    void cancel() const;
+
     bool is_open() const;
     int backend_pid() const;
     /// The server as people may see it: `database "x" at host:port (user "y")`, never a password.

@@ -33,7 +33,8 @@ constexpr const char* kBatch = R"(
                (SELECT coalesce(json_agg(row_to_json(l) ORDER BY l.id), '[]') FROM (
                     SELECT r.*, bs.workflow_step_id, s.name
                     FROM tasker_step_execution_batch_received_results r
-                    LEFT JOIN tasker_step_execution_batch_steps bs ON bs.id = r.batch_step_id
+                    LEFT JOIN tasker_step_execution_batch_steps bs
+                        ON bs.batch_id = r.batch_id AND bs.id = r.batch_step_id
                     LEFT JOIN tasker_workflow_steps s ON s.workflow_step_id = bs.workflow_step_id
                     WHERE r.batch_id = b.batch_id) l) AS received_results,
                (SELECT coalesce(json_agg(row_to_json(h) ORDER BY h.sort_key), '[]')

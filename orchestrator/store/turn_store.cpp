@@ -14,7 +14,8 @@ namespace {
 // The planner must not be led astray by tables that were empty when a plan was made: every access of a turn
 // is by index, and a cached sequential scan would make the whole session slow.
 constexpr const char* kPlannerSettings =
-    "SET enable_seqscan = off; SET enable_mergejoin = off; SET enable_bitmapscan = off; SET enable_memoize = off; SET jit = off; "
+    "SET enable_seqscan = off; SET enable_mergejoin = off; SET enable_bitmapscan = off; SET enable_memoize = "
+    "off; SET jit = off; "
     "SET plan_cache_mode = force_generic_plan";
 
 // Somebody who holds a task's row (a transaction left open in a console) must hold up that task only, and not
@@ -111,7 +112,8 @@ ports::ClaimedStep claimed_step(const pqxx::row& row) {
     step.name = row[kName].as<std::string>();
     step.task_id = row[kTaskId].as<std::int64_t>();
     step.step_id = row[kStepId].as<std::int64_t>();
-    if (!row[kOrd].is_null()) step.waited_at = core::ReadyPosition::of(row[kOrd].as<std::int32_t>(), step.step_id);
+    if (!row[kOrd].is_null())
+        step.waited_at = core::ReadyPosition::of(row[kOrd].as<std::int32_t>(), step.step_id);
     step.attempt = row[kAttempt].as<std::int32_t>();
     step.retry_limit = row[kRetryLimit].as<std::int32_t>();
     step.timeout_ms = row[kTimeoutMs].as<std::int64_t>();
@@ -137,8 +139,9 @@ void note_waiting(const pqxx::row& row, ports::TurnResult& result) {
     } else if (row[kStepId].is_null()) {
         result.keys_waiting.push_back({handler_key});
     } else {
-        result.keys_waiting.push_back({handler_key, core::ReadyPosition::of(row[kOrd].as<std::int32_t>(),
-                                                                            row[kStepId].as<std::int64_t>())});
+        result.keys_waiting.push_back(
+            {handler_key,
+             core::ReadyPosition::of(row[kOrd].as<std::int32_t>(), row[kStepId].as<std::int64_t>())});
     }
 }
 

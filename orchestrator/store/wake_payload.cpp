@@ -23,7 +23,8 @@ bool take(std::string_view& text, std::string_view prefix) {
     return true;
 }
 
-// `1,2` or `1,2;from:PRIORITY:STEP`; nothing when it is anything else. Priorities may be negative.
+// `1,2`, `1,2;from:PRIORITY:STEP` or `1,2;from:PRIORITY:STEP;shard:N`; nothing when it is anything else.
+// Priorities may be negative.
 std::optional<ports::Wake> parse_keys(std::string_view text) {
     ports::Wake wake;
     do {
@@ -37,8 +38,12 @@ std::optional<ports::Wake> parse_keys(std::string_view text) {
     const auto priority = take_number<std::int32_t>(text);
     if (!priority || !take(text, ":")) return std::nullopt;
     const auto step_id = take_number<std::int64_t>(text);
-    if (!step_id || !text.empty()) return std::nullopt;
+    if (!step_id) return std::nullopt;
     wake.from = core::ReadyPosition::of(negative ? -*priority : *priority, *step_id);
+    if (text.empty()) return wake;
+    if (!take(text, ";shard:")) return std::nullopt;
+    wake.shard = take_number<int>(text);
+    if (!wake.shard || !text.empty()) return std::nullopt;
     return wake;
 }
 

@@ -33,7 +33,7 @@ REPORTS = """
             THEN coalesce((r.raw_message_json -> 'error' ->> 'handler_stopped')::boolean, true)
             ELSE true END AS stopped
     FROM tasker_step_execution_batch_received_results r
-    JOIN tasker_step_execution_batch_steps s ON s.id = r.batch_step_id
+    JOIN tasker_step_execution_batch_steps s ON s.batch_id = r.batch_id AND s.id = r.batch_step_id
     WHERE r.disposition = 'applied' AND r.message_type = 'partial_result'"""
 # A retry that is due within this is waited for, later ones (an operator's tenth retry) are not.
 RETRY_SOON_S = 15.0

@@ -26,7 +26,9 @@ def test_results_and_hand_backs_outlive_worker_and_orchestrator(
     make_system: SystemFactory, first: str, second: str
 ) -> None:
     """With one attempt per step: a step that was run again, or given up, would end its task in error."""
-    system = make_system()
+    # One lane, one batch: when its first step runs, the worker has all of them.
+    system = make_system(start=False)
+    system.start_orchestrator(TASKER_LANES="1")
     system.load_template(chain("nap", SLEEP, 1, handler_config={"sleep_ms": 1000}, default_retry_limit=1))
     path = system.folder / "outbox"
     worker = start_worker(system, first, path, wait=True)

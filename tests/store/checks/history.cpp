@@ -149,8 +149,7 @@ void History::report(const std::vector<ports::ClaimedStep>& claims, const std::s
 void History::hand_back(const std::vector<ports::ClaimedStep>& claims) {
     ports::TurnInput input;
     for (const auto& claim : claims) {
-        input.hand_backs.push_back(
-            {claim.batch_id, claim.step_id, claim.task_id, claim.attempt, "draining"});
+        input.hand_backs.push_back({claim.batch_id, claim.step_id, claim.task_id, claim.attempt, "draining"});
     }
     ports::BatchChange change;
     change.batch_id = claims.front().batch_id;

@@ -147,9 +147,12 @@ TEST_F(CreateTasks, WakesTheOrchestratorWithTheKeysOfTheRoots) {
         for (const auto& notification : listener.take_notifications())
             payloads.push_back(notification.payload);
     }
+    const auto shard = scene.one("SELECT shard FROM tasker_tasks ORDER BY task_id LIMIT 1");
     // A held task asks for a scan, because only that sets the timer of the next due step anew.
-    EXPECT_EQ(payloads,
-              (std::vector<std::string>{"templates", "keys:" + std::to_string(scene.key_of("A")) + ";from:0:1", "scan"}));
+    EXPECT_EQ(
+        payloads,
+        (std::vector<std::string>{
+            "templates", "keys:" + std::to_string(scene.key_of("A")) + ";from:0:1;shard:" + shard, "scan"}));
 }
 
 TEST_F(CreateTasks, ChangedContentBecomesTheNextRevisionAndOldTasksKeepTheirs) {

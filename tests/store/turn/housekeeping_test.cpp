@@ -20,12 +20,31 @@ TEST(ParseWake, KnowsItsThreePayloadsAndTakesAnythingElseForAScan) {
     EXPECT_EQ(parse_wake("keys:3,14").from, core::ReadyPosition{});
     EXPECT_EQ(parse_wake("keys:3,14;from:0:900").keys, (std::vector<std::int32_t>{3, 14}));
     EXPECT_EQ(parse_wake("keys:3,14;from:0:900").from, core::ReadyPosition::of(0, 900));
+    EXPECT_FALSE(parse_wake("keys:3,14;from:0:900").shard);
+    EXPECT_EQ(parse_wake("keys:3,14;from:0:900;shard:17").shard, 17);
     EXPECT_EQ(parse_wake("keys:3;from:-32768:1").from, core::ReadyPosition::of(-32768, 1));
     EXPECT_TRUE(parse_wake("templates").definitions);
     EXPECT_FALSE(parse_wake("templates").full_scan);
-    for (const char* payload : {"", "scan", "keys:x", "keys:1,x", "keys:99999999999", "Templates",
-                                "keys:", "keys:1;2", "keys:1,", "keys:1 ", "keys:-1", "keys:1,-0", "keys:1;from:", "keys:1;from:1",
-                                "keys:1;from:--1:2", "keys:1;from:1:-2", "keys:1;from:1:2 ", "keys:1;from:9999999999:2"}) {
+    for (const char* payload : {"",
+                                "scan",
+                                "keys:x",
+                                "keys:1,x",
+                                "keys:99999999999",
+                                "Templates",
+                                "keys:",
+                                "keys:1;2",
+                                "keys:1,",
+                                "keys:1 ",
+                                "keys:-1",
+                                "keys:1,-0",
+                                "keys:1;from:",
+                                "keys:1;from:1",
+                                "keys:1;from:--1:2",
+                                "keys:1;from:1:-2",
+                                "keys:1;from:1:2 ",
+                                "keys:1;from:9999999999:2",
+                                "keys:1;from:0:2;shard:",
+                                "keys:1;from:0:2;shard:-1"}) {
         EXPECT_TRUE(parse_wake(payload).full_scan) << payload;
     }
 }

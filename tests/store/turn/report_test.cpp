@@ -103,7 +103,8 @@ TEST_F(Report, TwiceForOneStepInOneTurnAppliesOnce) {
     EXPECT_EQ(scene.one("SELECT remaining_parents FROM tasker_workflow_steps WHERE name = 'b'"), "0");
 }
 
-// The listener calls the second one a duplicate (TurnDraft); if it ever did not, nothing may be applied twice.
+// The listener calls the second one a duplicate (TurnDraft); if it ever did not, nothing may be applied
+// twice.
 TEST_F(Report, TwoFinalsForOneStepInOneTurnAreRefusedAsAWhole) {
     scene.submit(scene.draw("chain", "a\nb <- a\n"));
     const auto step = scene.claim(1).at(0);

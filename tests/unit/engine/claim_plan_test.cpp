@@ -109,5 +109,19 @@ TEST_F(Plan, ATurnFillsABoundedNumberOfSlots) {
     EXPECT_EQ(input.slots[0].length, static_cast<int>(kSlotsPerTurnMax));
 }
 
+TEST_F(Plan, TheSlotsOfATurnFollowWhatTheLastOneClaimed) {
+    credit.serves_keys = {{"s1", {"A"}}};
+    const auto slots_after = [&](std::size_t claims) {
+        planner.note_claimed(claims);
+        ports::TurnInput turn = input;
+        planner.plan({offer("s1", 5000, 0, 5000)}, credit, keys, turn);
+        return static_cast<std::size_t>(turn.slots.at(0).length);
+    };
+    EXPECT_EQ(slots_after(0), kSlotsPerTurnLeast);
+    EXPECT_EQ(slots_after(kSlotsPerTurnLeast), 2 * kSlotsPerTurnLeast);
+    EXPECT_EQ(slots_after(200), 400U);
+    EXPECT_EQ(slots_after(100'000), kSlotsPerTurnMax);
+}
+
 }  // namespace
 }  // namespace tasker::engine

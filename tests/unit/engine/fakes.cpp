@@ -135,7 +135,8 @@ void FakeDatabase::judge(const ports::TurnInput& input, ports::TurnResult& resul
         for (auto& [uuid, batch] : batches) {
             for (auto& step : batch.steps) {
                 if (batch.batch_id != back.batch_id || step.step_id != back.step_id ||
-                    !step.final_status.empty()) continue;
+                    !step.final_status.empty())
+                    continue;
                 step.final_status = "handed_back";
                 if (back.reason != "request_too_large") ready_.emplace_back(back.step_id, back.attempt + 1);
             }
@@ -146,7 +147,8 @@ void FakeDatabase::judge(const ports::TurnInput& input, ports::TurnResult& resul
         for (auto& [uuid, batch] : batches) {
             for (auto& step : batch.steps) {
                 if (batch.batch_id != orphan.batch_id || step.step_id != orphan.step_id ||
-                    !step.final_status.empty()) continue;
+                    !step.final_status.empty())
+                    continue;
                 step.final_status = "orphaned";
                 ready_.emplace_back(orphan.step_id, orphan.attempt + 1);
                 result.orphans.push_back({i, "waiting_for_retry", 1});

@@ -115,7 +115,7 @@ TEST_F(LoadOptions, ReadsEveryTypeOfSetting) {
     EXPECT_EQ(options.log.level, LogLevel::debug);
     EXPECT_EQ(options.log.format, LogFormat::json);
     EXPECT_EQ(options.http.bind, "off");
-    EXPECT_EQ(options.retention_days, 30);
+    EXPECT_EQ(options.retention.days, 30);
     EXPECT_EQ(options.timers.suspect_after, Timers{}.suspect_after);
 }
 
