@@ -73,6 +73,7 @@ def _fuzz(runner: Runner) -> suites.Outcome:
 CONFORMANCE = ROOT / "tests/conformance"
 SYSTEM = ROOT / "tests/system"
 CHAOS = ROOT / "tests/chaos"
+BENCH = ROOT / "tests/bench"
 PYTHON_WORKER = ROOT / "workers/python"
 RUBY_WORKER = ROOT / "workers/ruby"
 SUPPORT = ROOT / "tests/support"
@@ -85,6 +86,7 @@ STAGES = [
     Stage("ruby", False, lambda runner: suites.run_rspec(runner.job("ruby", RUBY_WORKER))),
     Stage("system", True, _pytest("system", ROOT, ["tests/system"]), SYSTEM),
     Stage("chaos", False, _pytest("chaos", ROOT, ["tests/chaos"]), CHAOS),
+    Stage("bench", False, _pytest("bench", ROOT, ["tests/bench"]), BENCH),
     Stage("fuzz", False, _fuzz, in_plain_run=False),
 ]
 # What exercises the C++ programs. The fuzz targets have sanitizers of their own (address and undefined).
