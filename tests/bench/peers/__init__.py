@@ -1,0 +1,1 @@
+"""Other job and workflow systems, measured side by side with Tasker."""
