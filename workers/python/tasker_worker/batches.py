@@ -15,16 +15,20 @@ class StepRun:
     """One attempt of a step that this worker took.
 
     Owned by the socket thread, except that a handler thread sets `started`, `outcome` and `missed_window`
-    before it hands the run back, and reads `flag` and `start_by`.
+    before it hands the run back (`large_bytes` too), and reads `flag` and `start_by`.
     """
 
     __slots__ = (
         "request",
+        "step_id",
+        "attempt",
+        "key",
         "batch",
         "entry",
         "flag",
         "started",
         "outcome",
+        "large_bytes",
         "claim_first",
         "start_by",
         "missed_window",
@@ -36,12 +40,17 @@ class StepRun:
 
     def __init__(self, request: StepRequest, batch: "Batch", entry: HandlerEntry) -> None:
         self.request = request
+        self.step_id = request.step_id
+        self.attempt = request.metadata.attempt
+        self.key = (batch.batch_id, request.step_id)
         self.batch = batch
         self.entry = entry
         self.flag = CancelFlag()
         #: monotonic time at which the handler began; None until then
         self.started: Optional[float] = None
         self.outcome: Optional[Outcome] = None
+        #: the size of its result when that counts on the way to the outbox (pool.LARGE_BYTES), else 0
+        self.large_bytes = 0
         self.claim_first = bool(request.metadata.claim_first)
         #: boot time after which a claim_first step may no longer start
         self.start_by: Optional[float] = None
@@ -54,14 +63,6 @@ class StepRun:
         #: its time is over and it was told to stop; when this monotonic time comes it is reported
         self.grace_ends: Optional[float] = None
 
-    @property
-    def step_id(self) -> int:
-        return self.request.step_id
-
-    @property
-    def attempt(self) -> int:
-        return self.request.metadata.attempt
-
     def age_ms(self, now: float) -> int:
         """How long its handler has been running; 0 before the start."""
         return 0 if self.started is None else max(0, int((now - self.started) * 1000))
@@ -70,8 +71,8 @@ class StepRun:
         """What a log line says about it."""
         return {
             "task_id": self.request.task_id,
-            "step_id": self.request.step_id,
-            "attempt": self.request.metadata.attempt,
+            "step_id": self.step_id,
+            "attempt": self.attempt,
             "step_name": self.request.step_name,
         }
 

@@ -53,7 +53,7 @@ class Claims:
 
     def ask(self, run: StepRun, now: float) -> None:
         """Sends the first request."""
-        claim = self._asking[(run.batch.batch_id, run.step_id)] = Claim(run)
+        claim = self._asking[run.key] = Claim(run)
         self._request(claim, now)
 
     def tick(self, now: float) -> None:
@@ -95,7 +95,7 @@ class Claims:
 
     def drop(self, run: StepRun) -> bool:
         """Forgets a step that has not been granted; False when it is not here."""
-        if self._asking.pop((run.batch.batch_id, run.step_id), None) is not None:
+        if self._asking.pop(run.key, None) is not None:
             return True
         try:
             self.waiting.remove(run)

@@ -6,9 +6,11 @@ copy, so changing it reaches nobody else. They may be returned as output as they
 
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Mapping, Optional
+from typing import Any, Dict, Mapping, Optional, Type, TypeVar
 
 from .wire.orchestrator_messages import StepRequest
+
+T = TypeVar("T")
 
 EMPTY: Mapping[str, Any] = MappingProxyType({})
 
@@ -26,7 +28,7 @@ class CancelFlag:
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Task:
     """The task the step belongs to."""
 
@@ -37,7 +39,7 @@ class Task:
     context: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Step:
     """The step to run, in this attempt (from 1).
 
@@ -75,7 +77,7 @@ class ParentStep:
     results: Any
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Sequence:
     """The step's place in its batch, and what its direct parents returned."""
 
@@ -94,32 +96,47 @@ class Sequence:
         return ParentStep(name, self.previous_results[name])
 
 
+def _made(kind: Type[T], fields: Dict[str, Any]) -> T:
+    """A frozen object with all its fields at once; its own __init__ works around the frost field by field,
+    which takes three times as long, for every step."""
+    made = object.__new__(kind)
+    object.__setattr__(made, "__dict__", fields)
+    return made
+
+
 def task_of(request: StepRequest) -> Task:
-    return Task(
-        request.task_id,
-        request.namespace,
-        request.task_name,
-        request.task_version,
-        MappingProxyType(request.task_context),
-    )
+    fields = {
+        "task_id": request.task_id,
+        "namespace": request.namespace,
+        "name": request.task_name,
+        "version": request.task_version,
+        "context": MappingProxyType(request.task_context),
+    }
+    return _made(Task, fields)
 
 
 def sequence_of(request: StepRequest) -> Sequence:
     meta = request.metadata
-    return Sequence(meta.sequence, meta.total_steps, MappingProxyType(request.previous_results))
+    fields = {
+        "sequence_number": meta.sequence,
+        "total_steps": meta.total_steps,
+        "previous_results": MappingProxyType(request.previous_results),
+    }
+    return _made(Sequence, fields)
 
 
 def step_of(request: StepRequest, cancel_flag: CancelFlag) -> Step:
     meta = request.metadata
-    return Step(
-        request.step_id,
-        request.step_name,
-        request.handler_class,
-        MappingProxyType(request.handler_config),
-        meta.attempt,
-        meta.retry_limit,
-        meta.timeout_ms,
-        meta.idempotency_key,
-        bool(meta.claim_first),
-        cancel_flag,
-    )
+    fields = {
+        "step_id": request.step_id,
+        "name": request.step_name,
+        "handler_class": request.handler_class,
+        "handler_config": MappingProxyType(request.handler_config),
+        "attempt": meta.attempt,
+        "retry_limit": meta.retry_limit,
+        "timeout_ms": meta.timeout_ms,
+        "idempotency_key": meta.idempotency_key,
+        "claim_first": bool(meta.claim_first),
+        "cancel_flag": cancel_flag,
+    }
+    return _made(Step, fields)

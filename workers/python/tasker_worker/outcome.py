@@ -13,8 +13,8 @@ from typing import Any, Dict, List, Mapping, Optional
 from .errors import StepError
 from .model import CancelFlag, sequence_of, step_of, task_of
 from .registry import HandlerEntry
+from .wire import jsontext
 from .wire.codec import DEPTH_MAX, RESULT_BYTES_MAX
-from .wire.jsontext import depth_within
 from .wire.orchestrator_messages import StepRequest
 
 BACKTRACE_LINES_MAX = 20
@@ -70,9 +70,7 @@ def _default(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
-_encode = json.JSONEncoder(
-    ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_default
-).encode
+_encode = jsontext.encoder(_default)
 
 
 def encode_output(value: Any, limits: ResultLimits) -> str:
@@ -93,7 +91,7 @@ def encode_output(value: Any, limits: ResultLimits) -> str:
         )
     # Fewer brackets than the limit cannot be too deep; that is the usual case.
     if text.count("{") + text.count("[") > limits.output_depth:
-        if not depth_within(text.encode("utf-8"), limits.output_depth):
+        if not jsontext.depth_within(text.encode("utf-8"), limits.output_depth):
             raise OutputRefused(
                 "output_too_deep", f"the output is nested deeper than {limits.output_depth} levels"
             )

@@ -7,7 +7,9 @@ them rings the wake-up (a socket in the socket thread's poll set); the socket th
 How many threads wake for a batch follows the handlers' typical run time. For handlers of a few
 microseconds one thread that takes ten steps in a row beats ten threads that fight for the interpreter lock,
 so one is woken; for all others as many as there are steps. When the guess is wrong the socket thread
-notices after STALL_S that the queue does not move, and wakes the others (`check_stall`).
+notices after STALL_S that the queue does not move, and wakes one more, then two, four … as long as it goes
+on (`check_stall`): a queue also stands still when the machine gives this process no time, and a hundred
+woken threads would take what little there is.
 """
 
 import socket
@@ -29,16 +31,8 @@ STALL_S = 0.002
 # The estimate moves by this factor per run towards longer or shorter, so it settles at the median.
 _ESTIMATE_STEP = 1.2
 _ESTIMATE_MIN_S = 1e-6
-
-
 # Results below this size are not counted one by one while they wait to be collected.
 LARGE_BYTES = 16 * 1024
-
-
-def large_bytes(run: StepRun) -> int:
-    """The size of its result when that counts on the way to the outbox, else 0."""
-    output = run.outcome.output_json if run.outcome is not None else None
-    return len(output) if output is not None and len(output) >= LARGE_BYTES else 0
 
 
 class WakeUp:
@@ -96,6 +90,9 @@ class HandlerPool:
         self._held_back = False
         self._head: Optional[StepRun] = None
         self._head_since = 0.0
+        #: how many threads the next stall wakes, and whether this head's stall has woken some
+        self._stall_wakes = 1
+        self._stalled = False
 
     def submit(self, runs: List[StepRun], front: bool = False) -> None:
         """Queues steps; `front` puts them before all others."""
@@ -118,17 +115,22 @@ class HandlerPool:
             head = self._ready[0]
         except IndexError:
             self._head = None
+            self._stalled = False
             return None
         if not self._may_start():
             return None
         if not self._idle and len(self._threads) >= self.capacity:
             return None
         if head is not self._head:
+            if not self._stalled:
+                self._stall_wakes = 1  # it moved by itself
+            self._stalled = False
             self._head, self._head_since = head, now
         elif now - self._head_since >= STALL_S:
-            self._wake(len(self._ready))
-            self._head = None
-            return None
+            self._wake(min(self._stall_wakes, len(self._ready)))
+            self._stall_wakes = min(self._stall_wakes * 2, self.capacity)
+            self._stalled = True
+            self._head_since = now
         return self._head_since + STALL_S
 
     def set_room(self, room_bytes: int, collected_bytes: int) -> None:
@@ -192,10 +194,9 @@ class HandlerPool:
                 sleep.acquire()
                 continue
             self._run(run)
-            size = large_bytes(run)
-            if size:
+            if run.large_bytes:
                 with self._waiting_lock:
-                    self._waiting_bytes += size
+                    self._waiting_bytes += run.large_bytes
             self.done.append(run)
             self._wake_up.ring()
 
@@ -211,16 +212,19 @@ class HandlerPool:
         if run.start_by is not None and boottime() > run.start_by:
             run.missed_window = True
             return
-        run.started = started = time.monotonic()
+        run.started = time.monotonic()
         request = run.request
         logs.current.fields = {
             "task_id": request.task_id,
             "step_id": request.step_id,
             "attempt": request.metadata.attempt,
         }
-        run.outcome = self._outcome_of(run)
+        run.outcome = outcome = self._outcome_of(run)
         logs.current.fields = {}
-        seconds = time.monotonic() - started
+        output = outcome.output_json
+        if output is not None and len(output) >= LARGE_BYTES:
+            run.large_bytes = len(output)
+        seconds = outcome.seconds
         estimate = run.entry.typical_seconds
         if estimate == UNKNOWN_SECONDS:
             run.entry.typical_seconds = max(seconds, _ESTIMATE_MIN_S)

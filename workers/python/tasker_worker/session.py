@@ -244,7 +244,6 @@ class Session:
                 sequence=refused.sequence,
             )
             self._outbox.acknowledge(refused.batch_id, (refused.sequence,))
-        self._work.fill(now)
 
     def _on_heartbeat(self, message: wire.Heartbeat, now: float) -> None:
         self._seen_n = message.n
@@ -277,7 +276,6 @@ class Session:
             self._outbox.resend_due(now, RESEND_BURST)
         self._work.tick(now)
         self._outbox.flush(now)
-        self._work.pace(now)
         if self._drain_by is not None and self.exit_code is None:
             self._finish_drain(now)
 
@@ -408,7 +406,7 @@ class Session:
 
     def _unacked(self) -> List[wire.StepRef]:
         """Reported and not acknowledged, except timed-out steps that still run: those stand in `running`."""
-        running = {(run.batch.batch_id, run.step_id) for run in self._work.still_running}
+        running = {run.key for run in self._work.still_running}
         return [
             wire.StepRef(batch_id=batch_id, step_id=step_id, attempt=attempt)
             for batch_id, step_id, attempt in self._outbox.unacked()

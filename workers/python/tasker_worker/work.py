@@ -12,7 +12,7 @@ from .batches import Batch, BatchBook, StepRun
 from .claims import Claims, grouped
 from .logs import Log
 from .outbox import Outbox
-from .pool import HandlerPool, large_bytes
+from .pool import HandlerPool
 from .registry import Registry
 from .reports import ReportWriter, sent_by
 from .wire.messages import Cancel, StartDenied, StartGranted, StepBatchRequest
@@ -55,6 +55,8 @@ class Work:
         self._held: Deque[StepRun] = deque()
         self._handed: Dict[Key, StepRun] = {}
         self._next_scan = float("inf")
+        #: bytes of large results collected since the pool was last told
+        self._collected_bytes = 0
         self.session = ""
         self.batch_bytes_max = 0
         self.draining = False
@@ -76,12 +78,11 @@ class Work:
             batch.open_steps = len(accepted)
             self._send(self._writer.accepted(batch.batch_id, self.session))
         for run in accepted:
-            self._runs[(batch.batch_id, run.step_id)] = run
+            self._runs[run.key] = run
             (self._claims.waiting if run.claim_first else self._held).append(run)
         if rejected:
             self._reject(batch, rejected, now)
         self._end_if_complete(batch, now)
-        self.fill(now)
 
     def _judge(
         self, request: StepBatchRequest, size: int, batch: Batch
@@ -128,8 +129,11 @@ class Work:
 
     # ------------------------------------------------------------------ starting
 
-    def fill(self, now: float) -> None:
-        """Hands steps to the pool as far as the outbox has room for their reports."""
+    def start(self, now: float) -> None:
+        """Hands steps to the pool as far as the outbox has room for their reports; the end of each round,
+        when the acceptance of their batches has been sent. While the outbox is full the pool stands still."""
+        self._pool.set_room(self._outbox.room_bytes, self._collected_bytes)
+        self._collected_bytes = 0
         if not self._held and not self._claims.waiting:
             return
         room = self._start_room()
@@ -151,17 +155,12 @@ class Work:
         busy = len(self._handed) + self._claims.asking
         return self._outbox.room // _REPORTS_PER_STEP - busy
 
-    def pace(self, now: float, collected_bytes: int = 0) -> None:
-        """Stops the pool while the outbox is full, and lets it go on when there is room."""
-        self._pool.set_room(self._outbox.room_bytes, collected_bytes)
-        self.fill(now)
-
     def _free_threads(self) -> int:
         return self._pool.capacity - len(self._handed) - self._claims.asking
 
     def _hand(self, runs: List[StepRun], now: float, front: bool) -> None:
         for run in runs:
-            self._handed[(run.batch.batch_id, run.step_id)] = run
+            self._handed[run.key] = run
             patience = min(ANNOUNCE_S, run.timeout_s) if run.timeout_s > 0 else ANNOUNCE_S
             if now + patience < self._next_scan:
                 self._next_scan = now + patience
@@ -185,16 +184,14 @@ class Work:
     def collect(self, now: float) -> None:
         """Reports everything the pool has finished."""
         done = self._pool.done
-        collected = 0
         while done:
             run = done.popleft()
-            collected += large_bytes(run)
-            key = (run.batch.batch_id, run.step_id)
-            self._handed.pop(key, None)
+            self._collected_bytes += run.large_bytes
+            self._handed.pop(run.key, None)
             if run.missed_window:
                 self._hand_back([run], "start_window_missed", now)
                 continue
-            self._runs.pop(key, None)
+            self._runs.pop(run.key, None)
             outcome = run.outcome
             assert outcome is not None, "a run leaves the pool with an outcome or a missed window"
             if run.reported:
@@ -218,7 +215,6 @@ class Work:
                     **run.names(),
                 )
             self._report(run, outcome.status, outcome.output_json, error, ms, now)
-        self.pace(now, collected)
 
     def _report(
         self,
@@ -340,13 +336,13 @@ class Work:
             pass  # not held: the pool has it
         if not self._pool.take_back(run):
             return False
-        self._handed.pop((run.batch.batch_id, run.step_id), None)
+        self._handed.pop(run.key, None)
         return True
 
     def _hand_back(self, runs: List[StepRun], reason: str, now: float) -> None:
         for run in runs:
             self._claims.drop(run)
-            self._runs.pop((run.batch.batch_id, run.step_id), None)
+            self._runs.pop(run.key, None)
         for group in grouped(runs).values():
             batch = group[0].batch
             batch.open_steps -= len(group)
@@ -369,7 +365,7 @@ class Work:
         dropped = [run for run in list(self._runs.values()) if self._take_back(run)]
         self.session = session
         for run in dropped:
-            self._runs.pop((run.batch.batch_id, run.step_id), None)
+            self._runs.pop(run.key, None)
         for group in grouped(dropped).values():
             batch = group[0].batch
             batch.open_steps -= len(group)

@@ -20,8 +20,9 @@ from .work import Work
 
 log = Log(__name__)
 
-# Frames read before the finished steps and the timers get their turn.
+# What is read before the finished steps and the timers get their turn: so many frames, for so long.
 RECEIVE_BURST = 256
+RECEIVE_S = 0.005
 POLL_MAX_S = 60.0
 
 
@@ -87,6 +88,7 @@ class Worker:
         """Works until the end; returns the exit code."""
         try:
             self._session.start(time.monotonic())
+            self._sockets.flush()
             while self._session.exit_code is None:
                 self._turn()
             return self._session.exit_code
@@ -107,7 +109,11 @@ class Worker:
         return len(self._work.still_running)
 
     def _turn(self) -> None:
-        """One round: wait, read, report, and what time brings."""
+        """One round: wait, report, read, what time brings, send, start.
+
+        Sending comes before starting, so a batch is accepted before it runs; and since the handlers are woken
+        last, they do not fight for the interpreter lock with the reading and writing of a whole round.
+        """
         session, work = self._session, self._work
         if self._sockets.poll(self._patience_ms()):
             self._wake_up.answer()
@@ -115,6 +121,7 @@ class Worker:
             session.leave(INTERRUPTED, self._interrupted)
             return
         now = time.monotonic()
+        work.collect(now)
         topics = self._sockets.subscriptions()
         if topics:
             session.results_path_open(topics, now)
@@ -122,10 +129,15 @@ class Worker:
             session.receive(frame, now)
             if session.exit_code is not None:
                 return
-        work.collect(now)
+            if time.monotonic() > now + RECEIVE_S:
+                break
         while self._drain_requests:
             session.drain(self._drain_requests.pop(0), now, self._settings.drain_timeout_s)
         session.tick(time.monotonic())
+        self._sockets.flush()
+        if session.exit_code is None:
+            work.start(now)
+            self._sockets.flush()
 
     def _patience_ms(self) -> int:
         now = time.monotonic()

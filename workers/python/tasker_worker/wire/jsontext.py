@@ -1,6 +1,9 @@
-"""Facts about JSON text that can be had without walking the parsed value in Python."""
+"""JSON text: written, and judged without walking the parsed value in Python."""
 
+import json
 import re
+from json import encoder as _json_encoder
+from typing import Any, Callable
 
 # Brackets of both kinds become one kind, quotes and backslashes stay, everything else goes.
 _KEEP = b'[]{}"\\'
@@ -27,3 +30,29 @@ def depth_within(text: bytes, limit: int) -> bool:
             return True
         brackets = brackets.replace(b"{}", b"")
     return not brackets
+
+
+def encoder(default: Callable[[Any], Any]) -> Callable[[Any], str]:
+    """A function that writes a value as compact JSON, NaN refused; `default` stands in for unknown types.
+
+    It raises what json.dumps raises. json.JSONEncoder builds a new C encoder for each call, for its list of
+    open containers; here one without such a list serves all calls, and only a value nested too deep for it
+    (perhaps since it holds itself) goes the long way.
+    """
+    thorough = json.JSONEncoder(
+        ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=default
+    ).encode
+    make = getattr(_json_encoder, "c_make_encoder", None)
+    if make is None:
+        return thorough
+    write = make(
+        None, default, getattr(_json_encoder, "encode_basestring"), None, ":", ",", False, False, False
+    )
+
+    def encode(value: Any) -> str:
+        try:
+            return "".join(write(value, 0))
+        except RecursionError:
+            return thorough(value)
+
+    return encode

@@ -27,7 +27,7 @@ from .worker_messages import StepRef
 
 
 # Not frozen: built for every step, and frozen costs twice the time; nobody outside the SDK sees it.
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class StepMetadata:
     attempt: int = required(ATTEMPT)
     retry_limit: int = required(POSITIVE_32)
@@ -41,7 +41,7 @@ class StepMetadata:
 
 
 # Not frozen: built for every step, and frozen costs twice the time; nobody outside the SDK sees it.
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class StepRequest:
     step_id: int = required(STEP_ID)
     task_id: int = required(STEP_ID)

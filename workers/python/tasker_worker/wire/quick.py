@@ -73,23 +73,24 @@ def _read_step(step: Dict[str, Any], depth_max: int) -> Optional[StepRequest]:
         or not (type(step_id) is type(task_id) is int)
         or not (1 <= step_id <= INT64_MAX and 1 <= task_id <= INT64_MAX)
         or not (type(config) is type(context) is type(previous) is dict)
-        or not object_within(config, depth_max)
-        or not object_within(context, depth_max)
-        or not object_within(previous, depth_max)
+        or (config and not object_within(config, depth_max))
+        or (context and not object_within(context, depth_max))
+        or (previous and not object_within(previous, depth_max))
     ):
         return None
+    # By position: naming the fields doubles the time.
     return StepRequest(
-        step_id=step_id,
-        task_id=task_id,
-        namespace=_name(namespace),
-        task_name=_name(task_name),
-        task_version=_name(version),
-        step_name=_name(name),
-        handler_class=_name(handler_class),
-        handler_config=config,
-        task_context=context,
-        previous_results=previous,
-        metadata=meta,
+        step_id,
+        task_id,
+        _name(namespace),
+        _name(task_name),
+        _name(version),
+        _name(name),
+        _name(handler_class),
+        config,
+        context,
+        previous,
+        meta,
     )
 
 
@@ -110,13 +111,13 @@ def _read_metadata(meta: Dict[str, Any]) -> Optional[StepMetadata]:
     ):
         return None
     return StepMetadata(
-        attempt=attempt,
-        retry_limit=retry_limit,
-        timeout_ms=timeout_ms,
-        sequence=sequence,
-        total_steps=total,
-        created_at=timestamp(meta["created_at"]),
-        idempotency_key=identifier(key),
-        claim_first=claim_first,
-        traceparent=None if traceparent is None else identifier(traceparent),
+        attempt,
+        retry_limit,
+        timeout_ms,
+        sequence,
+        total,
+        timestamp(meta["created_at"]),
+        identifier(key),
+        claim_first,
+        None if traceparent is None else identifier(traceparent),
     )

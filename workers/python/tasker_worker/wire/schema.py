@@ -48,10 +48,10 @@ def text(value: Any) -> str:
 
 def identifier(value: Any) -> str:
     """Text that names something: not empty, and without U+0000, which PostgreSQL cannot store."""
-    text(value)
-    if not value or "\0" in value:
+    checked = text(value)
+    if not checked or "\0" in checked:
         raise DecodeError("out_of_range", "must not be empty and must not contain \\u0000")
-    return str(value)
+    return checked
 
 
 def batch_uuid(value: Any) -> str:

@@ -1,4 +1,6 @@
+import collections.abc
 import json
+import threading
 
 import pytest
 
@@ -129,7 +131,34 @@ def test_depth_of_output_is_counted_without_the_message_around_it():
     assert run_step(lambda t, q, s: nested(100_000)).error["error_code"] == "output_too_deep"
     loop = []
     loop.append(loop)
-    assert run_step(lambda t, q, s: loop).status == "error"
+    assert run_step(lambda t, q, s: loop).error["error_code"] == "unserialisable_output"
+
+
+def test_two_threads_may_return_the_same_object():
+    # While one of them is inside a mapping of its own, it has the shared list open.
+    shared, inside, go_on = [{}], threading.Event(), threading.Event()
+
+    class Slow(collections.abc.Mapping):
+        def __iter__(self):
+            inside.set()
+            assert go_on.wait(10)
+            return iter(())
+
+        def __len__(self):
+            return 0
+
+        def __getitem__(self, key):
+            raise KeyError(key)
+
+    shared.append(Slow())
+    texts = []
+    first = threading.Thread(target=lambda: texts.append(encode_output(shared, ResultLimits())))
+    first.start()
+    assert inside.wait(10)
+    go_on.set()
+    texts.append(encode_output(shared, ResultLimits()))
+    first.join(10)
+    assert texts == ["[{},{}]"] * 2
 
 
 def test_brackets_in_texts_and_wide_outputs_are_not_depth():

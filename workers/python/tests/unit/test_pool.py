@@ -111,6 +111,23 @@ def test_a_wrong_guess_is_noticed(bench):
     assert time.monotonic() - started < 100 * STALL_S
 
 
+def test_a_queue_that_stands_still_wakes_the_others_little_by_little(bench):
+    one = bench(8)
+    gate = threading.Event()
+    one.pool.submit([one.run(lambda t, q, s: gate.wait(LIMIT_S), typical=1e-6) for _ in range(8)])
+    now, threads = 0.0, []
+    end = time.monotonic() + LIMIT_S
+    while one.pool.check_stall(now) is not None:
+        assert time.monotonic() < end
+        threads.append(len(one.pool._threads))
+        now += STALL_S / 2
+        time.sleep(0.001)  # for the threads to take their steps; what is asserted does not depend on it
+    gate.set()
+    one.collect(8)
+    assert threads[0] == 1 and len(one.pool._threads) == 8
+    assert all(later <= 2 * earlier + 1 for earlier, later in zip(threads, threads[1:]))
+
+
 def test_a_step_taken_back_never_starts(bench):
     one = bench(1)
     gate = threading.Event()
