@@ -74,8 +74,9 @@ def filled(one_cluster: None) -> Iterator[dict[str, Filled]]:
     with Server() as server, System(server, build) as system:
         templates.register(system.connection, template)
         ids = templates.submit(system.connection, "chain4", TASKS)
+        # Credit for every step, so that no child has to wait for it: that would be one update more.
         _figures, product = accounting.account(
-            system, lambda: loaded.run_submitted(system, ids[0], ids[-1], Workers(capacity=20))
+            system, lambda: loaded.run_submitted(system, ids[0], ids[-1], Workers(capacity=200))
         )
         floor = Floor(server, build, template)
         floor.submit(TASKS)
