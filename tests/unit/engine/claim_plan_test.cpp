@@ -102,6 +102,23 @@ TEST_F(Plan, ThePlainWorkerGetsNothingWhileNothingWaitsForIt) {
     EXPECT_TRUE(input.slots.empty());
 }
 
+TEST_F(Plan, AKeyIsLookedAtFromWhereTheLastTurnEndedUntilSomethingBeforeBecomesReady) {
+    const auto at = [](std::int64_t step_id) { return core::ReadyPosition::of(0, step_id); };
+    EXPECT_EQ(keys.look_from(1), core::ReadyPosition{});
+    keys.note_scanned(1, at(50));
+    EXPECT_FALSE(keys.may_wait(1));
+    keys.mark_waiting(1, at(70));
+    EXPECT_TRUE(keys.may_wait(1));
+    EXPECT_EQ(keys.look_from(1), at(50)) << "what stands behind does not move it back";
+    keys.mark_waiting(1, at(20));
+    EXPECT_EQ(keys.look_from(1), at(20));
+    keys.mark_waiting(1);
+    EXPECT_EQ(keys.look_from(1), core::ReadyPosition{}) << "who does not know where, from the front";
+    keys.note_scanned(1, core::ReadyPosition::end());
+    keys.mark_all_waiting();
+    EXPECT_EQ(keys.look_from(1), core::ReadyPosition{});
+}
+
 TEST_F(Plan, ATurnFillsABoundedNumberOfSlots) {
     credit.serves_keys = {{"s1", {"A"}}};
     planner.plan({offer("s1", 5000, 0, 5000)}, credit, keys, input);

@@ -47,6 +47,16 @@ TEST(LaneRouterTest, WhatNamesABatchGoesToItsLane) {
     EXPECT_EQ(router.lane_for(ports::Wake{}), LaneRouter::kAllLanes);
 }
 
+TEST(LaneRouterTest, WorkOfOneShardWakesItsLaneOnly) {
+    LaneRouter router(2, 10);
+    ports::Wake wake;
+    wake.keys = {1};
+    wake.shard = 63;
+    EXPECT_EQ(router.lane_for(wake), 1);
+    wake.shard = 62;
+    EXPECT_EQ(router.lane_for(wake), 0);
+}
+
 TEST(LaneRouterTest, WhatConcernsEverybodyIsToldToAll) {
     LaneRouter router(3, 10);
     router.push_event(ports::SessionLost{"s", "w", "goodbye", 0, true});

@@ -71,6 +71,22 @@ TEST(MailboxTest, HintsOfOneKindMerge) {
     EXPECT_EQ(taken.size(), 2U) << "after they were taken, new ones count";
 }
 
+TEST(MailboxTest, MergedWakesLookFromTheFirstPlaceThatOneOfThemNames) {
+    Mailbox mailbox(1);
+    const auto wake = [](std::int64_t step_id) {
+        ports::Wake it;
+        it.keys = {1};
+        it.from = core::ReadyPosition::of(0, step_id);
+        return it;
+    };
+    mailbox.push_event(ports::Wake{false, true, {}});  // names no work, so its place counts for nothing
+    for (const std::int64_t step_id : {30, 10, 20}) mailbox.push_event(wake(step_id));
+    std::vector<ports::Inbound> taken;
+    mailbox.take_all(taken, in(0));
+    ASSERT_EQ(taken.size(), 1U);
+    EXPECT_EQ(std::get<ports::Wake>(taken[0]).from, core::ReadyPosition::of(0, 10));
+}
+
 TEST(MailboxTest, TakingWaitsForTheFirstItem) {
     Mailbox mailbox(1);
     std::thread pusher([&] { mailbox.push_report(report()); });
