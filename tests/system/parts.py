@@ -289,7 +289,9 @@ class System:
         return int(self.value("SELECT count(*) FROM tasker_tasks WHERE state IN ('pending', 'in_progress')"))
 
     def effects(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.effects_path.read_text().splitlines()]
+        # A worker may be in the middle of writing the last line.
+        lines = self.effects_path.read_text().splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith("\n")]
 
     # ------------------------------------------------------------------ actions
 

@@ -79,7 +79,7 @@ RSpec.describe 'A worker process and its orchestrator' do
     orchestrator.batch({ step_id: 5 }, id: id)
     orchestrator.until('the same answers again') { orchestrator.frames.count(sent.last) == 2 }
     expect(sent.map { |frame| orchestrator.frames.count(frame) }).to eq([2, 2, 2])
-    lines = File.readlines(effects).map { |line| JSON.parse(line) }
+    lines = effects_in(effects)
     expect(lines.map { |line| line.values_at('event', 'step_id', 'attempt', 'idempotency_key') })
       .to eq([['start', 5, 1, 'inst-5'], ['end', 5, 1, 'inst-5']])
     expect(lines[0]['monotonic_ns']).to be < lines[1]['monotonic_ns']
@@ -240,8 +240,7 @@ RSpec.describe 'A worker process and its orchestrator' do
   def monotonic = Process.clock_gettime(Process::CLOCK_MONOTONIC)
 
   def started
-    File.readlines(@effects).map { |line| JSON.parse(line) }
-        .select { |line| line['event'] == 'start' }.map { |line| line['step_id'] }
+    effects_in(@effects).select { |line| line['event'] == 'start' }.map { |line| line['step_id'] }
   end
 
   it 'counts the start window from the request, not from the grant' do

@@ -14,8 +14,7 @@ RSpec.describe 'A worker with an outbox file' do
   end
 
   def starts
-    File.readlines(effects).map { |line| JSON.parse(line) }
-        .select { |line| line['event'] == 'start' }.map { |line| line['step_id'] }
+    effects_in(effects).select { |line| line['event'] == 'start' }.map { |line| line['step_id'] }
   end
 
   def kill(worker)

@@ -99,7 +99,7 @@ RSpec.describe 'The life of a session' do
     late = (2..200).map { |number| orchestrator.batch({ step_id: number }) }
     expect(orchestrator.take('goodbye')['reason']).to eq('drained')
     expect(exit_code_of(worker)).to eq(0)
-    expect(File.readlines(effects).map { |line| JSON.parse(line)['step_id'] }).to eq([1, 1])
+    expect(effects_in(effects).map { |line| line['step_id'] }).to eq([1, 1])
     expect(orchestrator.all('batch_accepted').map { |message| message['batch_id'] } & late).to be_empty
   end
 

@@ -43,9 +43,7 @@ RSpec.describe 'A worker that is given an orchestrator and its standby' do
     expect(second.take('batch_completion')['completed_steps']).to eq(1)
     2.times { second.take('worker_heartbeat') }
     expect(second.all('hello') + second.all('batch_rejected')).to be_empty
-    starts = File.readlines(effects).map do |line|
-               JSON.parse(line)
-             end.select { |line| line['event'] == 'start' }
+    starts = effects_in(effects).select { |line| line['event'] == 'start' }
     expect(starts.map { |line| line['step_id'] }).to eq([1, 3])
   end
 

@@ -32,7 +32,7 @@ class FakeOrchestrator
   def results_endpoint = "ipc://#{@dir}/results"
 
   def open
-    @steps = bind(ZMQ::XPUB, steps_endpoint)
+    @steps = bind(ZMQ::XPUB, steps_endpoint) { |socket| tell_every_subscription(socket) }
     @results = bind(ZMQ::SUB, results_endpoint)
     @results.setsockopt(ZMQ::SUBSCRIBE, '')
   end
@@ -75,7 +75,7 @@ class FakeOrchestrator
 
   def all(type) = @messages.select { |message| message.type == type }
 
-  # hello → welcome → probe → ready.
+  # hello → welcome → probe → ready. A further hello may cross the welcome; those are gone afterwards.
   def handshake(heartbeat_ms: 200, resend_ms: 200)
     hello = take('hello')
     @session = hello['session']
@@ -84,6 +84,7 @@ class FakeOrchestrator
     nonce = SecureRandom.hex(4)
     steps('probe', nonce: nonce)
     take('ready') { |message| message['nonce'] == nonce }
+    @messages.reject! { |message| message.type == 'hello' }
     hello
   end
 
@@ -188,9 +189,18 @@ class FakeOrchestrator
     socket = CONTEXT.socket(type)
     socket.setsockopt(ZMQ::LINGER, 0)
     socket.setsockopt(ZMQ::RCVHWM, 0)
+    yield socket if block_given?
     raise "cannot bind #{endpoint}" if socket.bind(endpoint) == -1
 
     socket
+  end
+
+  # A worker that connects anew may subscribe before its old connection is known to be gone: neither would
+  # be told of without this. ffi-rzmq has the option's number, but not its type.
+  def tell_every_subscription(socket)
+    on = FFI::MemoryPointer.new(:int).write_int(1)
+    code = LibZMQ.zmq_setsockopt(socket.socket, ZMQ::XPUB_VERBOSE_UNSUBSCRIBE, on, on.size)
+    raise 'cannot set ZMQ_XPUB_VERBOSER' unless code.zero?
   end
 
   def summary

@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require 'effects'
 require 'fake_orchestrator'
 require 'worker_process'
 
