@@ -27,12 +27,15 @@ std::vector<CreditOffer> SessionRegistry::reserve(milliseconds now, int lane) {
             used_up.push_back({"", 0, 0, 0, 0, 1});
         }
     }
-    for (auto& [name, session] : sessions_) {
-        const std::int32_t free = session.shares.offer(lane, free_credit(session), away_);
+    offers.reserve(offers.size() + sessions_.size());
+    for (auto& [name, kept] : sessions_) {
+        Session& session = *kept;
         session.shares[lane].awaited = false;
         if (session.state != SessionState::ready || session.paused) continue;
+        const std::int32_t free = session.shares.offer(lane, free_credit(session), away_);
         auto& list = free > 0 ? offers : used_up;
-        list.push_back({name, free, session.in_flight, credit_limit(session.spec), session.spec.capacity, 0});
+        list.push_back({session.name, free, session.in_flight, credit_limit(session.spec),
+                        session.spec.capacity, 0, false, kept});
         session.reserved += free;
         session.shares[lane].reserved += free;
     }
@@ -45,13 +48,13 @@ bool SessionRegistry::settle(const std::vector<CreditOffer>& offers, std::vector
                              int lane) {
     working_ &= ~(1U << lane);
     for (const CreditOffer& offer : offers) {
-        if (offer.session.empty()) {
-            if (offer.free > 0) plain_.unreserve();
-            plain_.shares()[lane].hungry = offer.wanted;
-        } else if (Session* session = find(offer.session)) {
+        if (Session* session = offer.owner.get()) {
             session->reserved -= offer.free;
             session->shares[lane].reserved -= offer.free;
-            session->shares[lane].hungry = offer.wanted;
+            set_hungry(*session, lane, offer.wanted);
+        } else {
+            if (offer.free > 0) plain_.unreserve();
+            plain_.shares()[lane].hungry = offer.wanted;
         }
     }
     for (TakenBatch& batch : taken) {
@@ -69,14 +72,12 @@ bool SessionRegistry::settle(const std::vector<CreditOffer>& offers, std::vector
     }
     bool more_for_me = false;
     for (const CreditOffer& offer : offers) {
-        Session* session = find(offer.session);
+        Session* session = offer.owner.get();
         if (session != nullptr) lower_excess(*session);
-        if (!offer.wanted) continue;
-        more_for_me = more_for_me ||
-                      (session != nullptr
-                           ? session->shares.must_wake(lane, free_credit(*session), away_)
-                           : offer.session.empty() && !plain_.reserved() && plain_.open_batches().empty() &&
-                                 plain_.shares().must_wake(lane, 1, away_));
+        if (!offer.wanted || more_for_me) continue;
+        more_for_me = session != nullptr ? session->shares.must_wake(lane, free_credit(*session), away_)
+                                         : !plain_.reserved() && plain_.open_batches().empty() &&
+                                               plain_.shares().must_wake(lane, 1, away_);
     }
     credit_moved_ = settings_.lanes > 1;
     return more_for_me && settings_.lanes > 1;
@@ -91,17 +92,35 @@ void SessionRegistry::set_away(int lane, bool away) {
 std::uint32_t SessionRegistry::take_lanes_to_wake() {
     if (!std::exchange(credit_moved_, false)) return 0;
     std::uint32_t lanes = 0;
+    std::uint32_t waiting = 0;  // lanes that somebody would have to wake, if there were something for them
+    for (int lane = 0; lane < settings_.lanes; ++lane) {
+        if (((away_ | working_) >> lane & 1U) == 0) waiting |= 1U << lane;
+    }
     const auto look_at = [&](const LaneShares& shares, std::int32_t free) {
         for (int lane = 0; lane < settings_.lanes && free > 0; ++lane) {
-            if (((away_ | working_) >> lane & 1U) == 0 && shares.must_wake(lane, free, away_))
+            if (((waiting & ~lanes) >> lane & 1U) != 0 && shares.must_wake(lane, free, away_))
                 lanes |= 1U << lane;
         }
     };
-    for (const auto& [name, session] : sessions_) look_at(session.shares, free_credit(session));
     const bool plain_free =
         plain_.subscriptions() == 1 && plain_.open_batches().empty() && !plain_.reserved();
     look_at(plain_.shares(), plain_free ? 1 : 0);
+    for (int lane = 0; lane < settings_.lanes; ++lane) {
+        if (hungry_[static_cast<std::size_t>(lane)] == 0) waiting &= ~(1U << lane);
+    }
+    for (auto place = sessions_.begin(); place != sessions_.end() && (waiting & ~lanes) != 0; ++place)
+        look_at(place->second->shares, free_credit(*place->second));
     return lanes;
+}
+
+void SessionRegistry::set_hungry(Session& session, int lane, bool hungry) {
+    if (std::exchange(session.shares[lane].hungry, hungry) == hungry || session.forgotten) return;
+    hungry_[static_cast<std::size_t>(lane)] += hungry ? 1 : -1;
+}
+
+void SessionRegistry::forget_hunger(Session& session) {
+    for (int lane = 0; lane < kLanesMax; ++lane) set_hungry(session, lane, false);
+    session.forgotten = true;
 }
 
 void SessionRegistry::adopt(TakenBatch batch) {

@@ -20,19 +20,20 @@ SessionRegistry::SessionRegistry(RegistrySettings settings)
 
 SessionRegistry::Session* SessionRegistry::find(std::string_view session) {
     const auto found = sessions_.find(session);
-    return found == sessions_.end() ? nullptr : &found->second;
+    return found == sessions_.end() ? nullptr : found->second.get();
 }
 
 const SessionRegistry::Session* SessionRegistry::find(std::string_view session) const {
     const auto found = sessions_.find(session);
-    return found == sessions_.end() ? nullptr : &found->second;
+    return found == sessions_.end() ? nullptr : found->second.get();
 }
 
 // ---------------------------------------------------------------- what the sockets tell
 
 HelloVerdict SessionRegistry::on_hello(SessionSpec spec, milliseconds now) {
     auto [place, added] = sessions_.try_emplace(spec.session);
-    Session& session = place->second;
+    if (added) place->second = std::make_shared<Session>(spec.session);
+    Session& session = *place->second;
     if (!added && (session.spec.host != spec.host || session.spec.pid != spec.pid)) {
         return HelloVerdict::duplicate_session;
     }
@@ -266,10 +267,11 @@ std::vector<ProbeDue> SessionRegistry::advance(milliseconds now, milliseconds he
         }
     }
     for (auto place = sessions_.begin(); place != sessions_.end();) {
-        Session& session = place->second;
+        Session& session = *place->second;
         advance_session(session, now, heard_until);
         if (session.state == SessionState::lost && session.reserved == 0 &&
             now - session.lost_at >= settings_.lost_kept) {
+            forget_hunger(session);
             place = sessions_.erase(place);
             continue;
         }
@@ -302,9 +304,9 @@ std::vector<std::string> SessionRegistry::never_returned(milliseconds now) {
 
 void SessionRegistry::restart_leases(milliseconds now) {
     for (auto& [name, session] : sessions_) {
-        if (session.state == SessionState::lost) continue;
-        session.last_heard = now;
-        if (session.unsubscribed_at) session.unsubscribed_at = now;
+        if (session->state == SessionState::lost) continue;
+        session->last_heard = now;
+        if (session->unsubscribed_at) session->unsubscribed_at = now;
     }
     if (!returns_judged_ && returns_until_ != milliseconds::max())
         returns_until_ = std::max(returns_until_, now + settings_.lease);

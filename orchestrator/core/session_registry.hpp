@@ -10,15 +10,18 @@
 // what a restart, a return or a lowered capacity found in flight already (`excess`).
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "orchestrator/core/lane_shares.hpp"
+#include "orchestrator/core/registered_session.hpp"
 #include "orchestrator/core/session_flights.hpp"
 #include "orchestrator/core/session_plain.hpp"
 #include "orchestrator/core/session_spec.hpp"
@@ -44,15 +47,17 @@ struct RegistrySettings {
 
 /// Credit of one session, reserved for the caller until it settles. `batches_max` is 0 for any number of
 /// batches; 1 for the plain worker, whose session is "". With several lanes also offers of nothing (free: 0),
-/// last, of sessions whose credit is used up: the lane says of them too whether it wants some.
+/// last, of sessions whose credit is used up: the lane says of them too whether it wants some. `session` is
+/// valid as long as the offer: there are as many as sessions in every turn, so names are not copied.
 struct CreditOffer {
-    std::string session;
+    std::string_view session;
     std::int32_t free = 0;
     std::int32_t in_flight = 0;
     std::int32_t limit = 0;
     std::int32_t capacity = 0;
     std::int32_t batches_max = 0;
     bool wanted = false;  // for settle: work for this session waits
+    std::shared_ptr<RegisteredSession> owner{};  // null for the plain worker
 };
 
 enum class HelloVerdict { accepted, duplicate_session };
@@ -181,26 +186,7 @@ class SessionRegistry {
     std::optional<std::string> sanity_check() const;
 
   private:
-    struct Session {
-        SessionSpec spec;
-        SessionState state = SessionState::greeted;
-        bool subscribed = false;
-        bool paused = false;
-        bool said_goodbye = false;
-        bool drained = false;
-        milliseconds last_heard{0};
-        std::optional<milliseconds> unsubscribed_at;  // its grace runs
-        milliseconds lost_at{0};
-        milliseconds probe_at{0};          // first sending or repetition of the open probe
-        milliseconds probe_not_before{0};  // after an ignored batch
-        milliseconds probe_delay{0};       // of the last ignored batch
-        std::string nonce;                 // of the open probe, empty when none is
-        std::int32_t in_flight = 0;
-        std::int32_t reserved = 0;
-        LaneShares shares;
-        std::int32_t excess = 0;  // in flight beyond the limit that was found, not given
-        std::vector<std::string> removed_handlers;
-    };
+    using Session = RegisteredSession;
 
     Session* find(std::string_view session);
     const Session* find(std::string_view session) const;
@@ -220,8 +206,11 @@ class SessionRegistry {
     static void lower_excess(Session& session);
     void close_plain_batch(std::string_view batch_uuid);
 
+    void set_hungry(Session& session, int lane, bool hungry);
+    void forget_hunger(Session& session);
+
     const RegistrySettings settings_;
-    std::map<std::string, Session, std::less<>> sessions_;
+    std::map<std::string, std::shared_ptr<Session>, std::less<>> sessions_;
     TextMap<std::int32_t> subscriptions_;  // of steps topics, by session; also before its hello
     FlightTable flights_;
     PlainMode plain_;
@@ -233,7 +222,8 @@ class SessionRegistry {
     bool returns_judged_ = false;
     bool credit_appeared_ = false;
     bool credit_moved_ = false;  // since lanes were last woken
-    std::uint32_t away_ = 0;     // lanes, as bits
+    std::array<std::int32_t, kLanesMax> hungry_{};  // of each lane: the sessions that it wants more of
+    std::uint32_t away_ = 0;                        // lanes, as bits
     std::uint32_t working_ = 0;  // between reserve and settle, which looks for itself
     bool plain_opened_ = false;  // its opening time has passed while somebody was there
 };

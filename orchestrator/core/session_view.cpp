@@ -35,7 +35,8 @@ bool SessionRegistry::is_gone(std::string_view name, milliseconds now) const {
 std::vector<SessionView> SessionRegistry::snapshot(milliseconds now) const {
     std::vector<SessionView> views;
     views.reserve(sessions_.size());
-    for (const auto& [name, session] : sessions_) {
+    for (const auto& [name, kept] : sessions_) {
+        const Session& session = *kept;
         const std::int32_t limit = credit_limit(session.spec);
         const bool takes = session.state == SessionState::ready && !session.paused;
         views.push_back({session.spec, session.state, session.subscribed, now - session.last_heard,
@@ -62,10 +63,12 @@ bool SessionRegistry::take_credit_appeared() {
 
 std::optional<std::string> SessionRegistry::sanity_check() const {
     std::int64_t total = flights_.count_held("");
-    for (const auto& [name, session] : sessions_) {
+    auto hungry = hungry_;
+    for (const auto& [name, kept] : sessions_) {
+        const Session& session = *kept;
         const std::string where = "session " + name + ": ";
         const std::int32_t held = flights_.count_held(name);
-        if (session.spec.session != name) return where + "kept under another name";
+        if (session.spec.session != name || session.name != name) return where + "kept under another name";
         if (session.in_flight != held) {
             return where + "in flight " + std::to_string(session.in_flight) + ", its batches hold " +
                    std::to_string(held);
@@ -75,6 +78,7 @@ std::optional<std::string> SessionRegistry::sanity_check() const {
         for (int lane = 0; lane < kLanesMax; ++lane) {
             const auto& share = session.shares[lane];
             reserved += share.reserved;
+            if (share.hungry) --hungry[static_cast<std::size_t>(lane)];
             if (share.in_flight != by_lane[static_cast<std::size_t>(lane)] || share.reserved < 0) {
                 return where + "lane " + std::to_string(lane) + " is said to have " +
                        std::to_string(share.in_flight) + " in flight and " + std::to_string(share.reserved) +
@@ -95,6 +99,8 @@ std::optional<std::string> SessionRegistry::sanity_check() const {
             return where + "ready, not subscribed";
         total += held;
     }
+    if (std::any_of(hungry.begin(), hungry.end(), [](auto count) { return count != 0; }))
+        return "the sessions that a lane wants are miscounted";
     // Batches of sessions that have not said hello yet hold credit too.
     if (total > in_flight_total_) return "the sum of credit in flight is too small";
     if (flights_.count_all_held() != in_flight_total_) {

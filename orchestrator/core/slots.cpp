@@ -1,7 +1,9 @@
 #include "orchestrator/core/slots.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <queue>
+#include <utility>
 
 namespace tasker::core {
 namespace {
@@ -22,10 +24,12 @@ double load_of(const SessionCredit& session) {
 }  // namespace
 
 std::vector<std::size_t> slot_order(std::vector<SessionCredit> sessions, int run_max, std::size_t slots_max) {
-    std::priority_queue<Entry> queue;
+    std::vector<Entry> free;
+    free.reserve(sessions.size());
     for (std::size_t i = 0; i < sessions.size(); ++i) {
-        if (sessions[i].free > 0) queue.push({load_of(sessions[i]), i});
+        if (sessions[i].free > 0) free.push_back({load_of(sessions[i]), i});
     }
+    std::priority_queue<Entry> queue(std::less<Entry>{}, std::move(free));
     std::vector<std::size_t> slots;
     while (!queue.empty() && slots.size() < slots_max) {
         const std::size_t index = queue.top().index;

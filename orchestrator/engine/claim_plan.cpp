@@ -1,79 +1,99 @@
 #include "orchestrator/engine/claim_plan.hpp"
 
 #include <algorithm>
-#include <map>
+#include <string>
+#include <utility>
 
 #include "orchestrator/core/slots.hpp"
 
 namespace tasker::engine {
 
-const std::vector<std::int32_t>& ClaimPlanner::served_by(const std::string& session,
-                                                         ports::CreditPool& credit, const HandlerKeys& keys) {
+std::size_t ClaimPlanner::served_by(std::string_view session, ports::CreditPool& credit,
+                                    const HandlerKeys& keys) {
     const auto known = served_.find(session);
     if (known != served_.end()) return known->second;
-    std::vector<std::int32_t> served;
+    Keys served;
     for (const auto& key : keys.all()) {
         if (credit.serves(session, key.namespace_name, key.handler_class)) served.push_back(key.handler_key);
     }
-    return served_.emplace(session, std::move(served)).first->second;
+    const auto same = std::find(sets_.begin(), sets_.end(), served);
+    const auto place = static_cast<std::size_t>(same - sets_.begin());
+    if (same == sets_.end()) sets_.push_back(std::move(served));
+    served_.emplace(std::string(session), place);
+    return place;
 }
 
 // A plain worker has one open batch, and a batch has one key: take the keys that may have work in turn.
-std::int32_t ClaimPlanner::next_plain_key(const std::vector<std::int32_t>& served, const HandlerKeys& keys) {
+std::optional<std::int32_t> ClaimPlanner::next_plain_key(const Keys& served, const HandlerKeys& keys) {
     for (std::size_t i = 0; i < served.size(); ++i) {
         const auto key = served[(plain_turn_ + i) % served.size()];
         if (!keys.may_wait(key)) continue;
         plain_turn_ = (plain_turn_ + i + 1) % served.size();
         return key;
     }
-    return 0;
+    return std::nullopt;
+}
+
+// Who gets which slots; the turn hears only of sessions that get some.
+void ClaimPlanner::add_profile(const std::vector<core::CreditOffer>& offers,
+                               const std::vector<std::size_t>& members, int profile,
+                               ports::TurnInput& input) {
+    std::vector<core::SessionCredit> credits;
+    credits.reserve(members.size());
+    for (const auto index : members) {
+        const auto& offer = offers[index];
+        // One batch, whatever the credit: the plain worker never has two.
+        const auto free = offer.batches_max == 1 ? std::min(offer.free, input.batch_size) : offer.free;
+        credits.push_back({free, offer.in_flight, offer.capacity});
+    }
+    std::vector<int> places(members.size(), -1);
+    for (const auto slot : core::slot_order(std::move(credits), input.batch_size, slots_max_)) {
+        int& place = places[slot];
+        if (place < 0) {
+            place = static_cast<int>(input.sessions.size());
+            input.sessions.emplace_back(offers[members[slot]].session);
+        }
+        auto* last = input.slots.empty() ? nullptr : &input.slots.back();
+        if (last && last->profile == profile && last->session == place) {
+            ++last->length;
+        } else {
+            input.slots.push_back({profile, place, 1});
+        }
+    }
 }
 
 bool ClaimPlanner::plan(const std::vector<core::CreditOffer>& offers, ports::CreditPool& credit,
                         const HandlerKeys& keys, ports::TurnInput& input) {
-    std::map<std::vector<std::int32_t>, std::vector<std::size_t>> profiles;
+    std::vector<std::vector<std::size_t>> members;  // by set
+    std::optional<std::size_t> plain;
     for (std::size_t i = 0; i < offers.size(); ++i) {
         if (offers[i].free == 0) continue;
-        auto served = served_by(offers[i].session, credit, keys);
-        if (offers[i].batches_max == 1 && !served.empty()) {
-            const auto key = next_plain_key(served, keys);
-            if (key == 0) continue;
-            served = {key};
+        const auto set = served_by(offers[i].session, credit, keys);
+        if (sets_[set].empty()) continue;
+        if (offers[i].batches_max == 1) {
+            plain = i;
+            continue;
         }
-        if (!served.empty()) profiles[served].push_back(i);
+        if (members.size() <= set) members.resize(set + 1);
+        members[set].push_back(i);
     }
     input.sessions.clear();
-    for (const auto& offer : offers) input.sessions.push_back(offer.session);
-    // Offers of nothing come last; the turn need not hear of them.
-    for (auto i = offers.size(); i > 0 && offers[i - 1].free == 0; --i) input.sessions.pop_back();
-
     bool looks_at_waiting = false;
-    int profile = 1;
-    for (const auto& [served, members] : profiles) {
-        std::vector<core::SessionCredit> credits;
-        for (const auto index : members) {
-            // One batch, whatever the credit: the plain worker never has two.
-            const auto free = offers[index].batches_max == 1 ? std::min(offers[index].free, input.batch_size)
-                                                             : offers[index].free;
-            credits.push_back({free, offers[index].in_flight, offers[index].capacity});
-        }
-        const auto slots = core::slot_order(std::move(credits), input.batch_size, slots_max_);
-        if (slots.empty()) continue;
-        for (const auto slot : slots) {
-            const int session = static_cast<int>(members[slot]);
-            auto* last = input.slots.empty() ? nullptr : &input.slots.back();
-            if (last && last->profile == profile && last->session == session) {
-                ++last->length;
-            } else {
-                input.slots.push_back({profile, session, 1});
-            }
-        }
+    int profile = 0;
+    const auto add = [&](const std::vector<std::size_t>& group, const Keys& served) {
+        add_profile(offers, group, ++profile, input);
         for (const auto key : served) {
             const bool scan = keys.may_wait(key);
             looks_at_waiting = looks_at_waiting || scan;
             input.keys.push_back({profile, key, scan, keys.look_from(key)});
         }
-        ++profile;
+    };
+    if (plain) {
+        const auto key = next_plain_key(sets_[served_by(offers[*plain].session, credit, keys)], keys);
+        if (key) add({*plain}, {*key});
+    }
+    for (std::size_t set = 0; set < members.size(); ++set) {
+        if (!members[set].empty()) add(members[set], sets_[set]);
     }
     return looks_at_waiting;
 }
@@ -81,11 +101,16 @@ bool ClaimPlanner::plan(const std::vector<core::CreditOffer>& offers, ports::Cre
 void ClaimPlanner::mark_wanted(std::vector<core::CreditOffer>& offers, ports::CreditPool& credit,
                                const HandlerKeys& keys, const std::set<std::int32_t>& resting) {
     if (!keys.any_waiting()) return;
+    std::vector<std::optional<bool>> wanted;  // by set
     for (auto& offer : offers) {
-        const auto& served = served_by(offer.session, credit, keys);
-        offer.wanted = std::any_of(served.begin(), served.end(), [&](std::int32_t key) {
-            return keys.may_wait(key) && !resting.contains(key);
-        });
+        const auto set = served_by(offer.session, credit, keys);
+        if (wanted.size() <= set) wanted.resize(set + 1);
+        if (!wanted[set]) {
+            wanted[set] = std::any_of(sets_[set].begin(), sets_[set].end(), [&](std::int32_t key) {
+                return keys.may_wait(key) && !resting.contains(key);
+            });
+        }
+        offer.wanted = *wanted[set];
     }
 }
 

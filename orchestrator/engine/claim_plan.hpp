@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <set>
-#include <string>
-#include <unordered_map>
+#include <string_view>
 #include <vector>
 
 #include "orchestrator/core/session_registry.hpp"
@@ -24,10 +24,13 @@ inline constexpr std::size_t kSlotsPerTurnLeast = 64;
 class ClaimPlanner {
   public:
     /// Forgets which session serves what: sessions or definitions have changed.
-    void forget_sessions() { served_.clear(); }
+    void forget_sessions() {
+        served_.clear();
+        sets_.clear();
+    }
 
-    /// Fills keys, slots and sessions of `input`. Returns true when a waiting key will be looked at, so that
-    /// the turn is worth its while even without messages.
+    /// Fills keys, slots and sessions of `input`; sessions are those that get slots. Returns true when a
+    /// waiting key will be looked at, so that the turn is worth its while even without messages.
     bool plan(const std::vector<core::CreditOffer>& offers, ports::CreditPool& credit,
               const HandlerKeys& keys, ports::TurnInput& input);
     /// Marks the offers of those sessions as wanted that serve a key which may have work waiting, but for
@@ -44,11 +47,16 @@ class ClaimPlanner {
     }
 
   private:
-    const std::vector<std::int32_t>& served_by(const std::string& session, ports::CreditPool& credit,
-                                               const HandlerKeys& keys);
-    std::int32_t next_plain_key(const std::vector<std::int32_t>& served, const HandlerKeys& keys);
+    using Keys = std::vector<std::int32_t>;
 
-    std::unordered_map<std::string, std::vector<std::int32_t>> served_;
+    /// Sessions of the same keys share one set, however many they are.
+    std::size_t served_by(std::string_view session, ports::CreditPool& credit, const HandlerKeys& keys);
+    std::optional<std::int32_t> next_plain_key(const Keys& served, const HandlerKeys& keys);
+    void add_profile(const std::vector<core::CreditOffer>& offers, const std::vector<std::size_t>& members,
+                     int profile, ports::TurnInput& input);
+
+    core::TextMap<std::size_t> served_;  // session → place in sets_
+    std::vector<Keys> sets_;
     std::size_t plain_turn_ = 0;
     std::size_t slots_max_ = kSlotsPerTurnMax;
 };

@@ -141,6 +141,8 @@ class Listener {
     void update_memory(TurnDraft& draft);
     void update_waiting(const ports::TurnInput& input, const ports::TurnResult& result,
                         const std::vector<core::CreditOffer>& offers);
+    void look_for_plain(const ports::TurnInput& input, const ports::TurnResult& result,
+                        const std::vector<core::CreditOffer>& offers);
     void note_ended_tasks(const ports::TurnResult& result);
     /// False when the message has to be tried again: it could not even be set aside.
     bool reject_poison(const ports::Inbound& message, const std::string& why);

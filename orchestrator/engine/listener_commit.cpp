@@ -1,6 +1,7 @@
 // What follows a committed turn: the listener's memory, its timers, and what io is told.
 #include <algorithm>
 #include <map>
+#include <string_view>
 #include <utility>
 
 #include "orchestrator/engine/listener.hpp"
@@ -141,28 +142,32 @@ void Listener::update_waiting(const ports::TurnInput& input, const ports::TurnRe
         keys_.mark_waiting(key);
         locked_until_ = around_.clock.boot_time() + kDueAgain;
     }
-    // The plain worker gets slots for one key per turn, and none when no key was waiting: what this turn made
-    // ready has to be looked at, since nothing else may come that would.
-    for (std::size_t i = 0; i < offers.size() && !result.keys_waiting.empty(); ++i) {
-        if (offers[i].batches_max == 0 || offers[i].free == 0) continue;
-        const bool used = std::any_of(
-            input.slots.begin(), input.slots.end(),
-            [&](const ports::ClaimSlots& slot) { return static_cast<std::size_t>(slot.session) == i; });
-        look_again_ = look_again_ || !used;
+    look_for_plain(input, result, offers);
+}
+
+// The plain worker gets slots for one key per turn, and none when no key was waiting.
+void Listener::look_for_plain(const ports::TurnInput& input, const ports::TurnResult& result,
+                              const std::vector<core::CreditOffer>& offers) {
+    const bool offered = std::any_of(offers.begin(), offers.end(), [](const core::CreditOffer& offer) {
+        return offer.batches_max == 1 && offer.free > 0;
+    });
+    if (!offered) return;
+    const auto slot = std::find_if(input.slots.begin(), input.slots.end(), [&](const ports::ClaimSlots& it) {
+        return input.sessions[static_cast<std::size_t>(it.session)].empty();
+    });
+    if (slot == input.slots.end()) {
+        // What this turn made ready has to be looked at, since nothing else may come that would.
+        look_again_ = look_again_ || !result.keys_waiting.empty();
+        return;
     }
-    // The one key that the plain worker's slots went to had nothing for it: the next key may have.
-    for (const auto& slot : input.slots) {
-        const auto index = static_cast<std::size_t>(slot.session);
-        if (offers[index].batches_max != 1) continue;
-        const auto profile = std::find_if(input.keys.begin(), input.keys.end(),
-                                          [&](const auto& key) { return key.profile == slot.profile; });
-        const bool claimed =
-            std::any_of(result.claims.begin(), result.claims.end(),
-                        [&](const ports::ClaimedStep& claim) { return claim.session == slot.session; });
-        // A key that still waits is one whose steps somebody holds locked: asking at once would only spin.
-        if (!claimed && profile->scan && !keys_.may_wait(profile->handler_key)) look_again_ = true;
-        break;
-    }
+    // The one key that its slots went to had nothing for it: the next key may have. A key that still waits is
+    // one whose steps somebody holds locked: asking at once would only spin.
+    const auto profile = std::find_if(input.keys.begin(), input.keys.end(),
+                                      [&](const auto& key) { return key.profile == slot->profile; });
+    const bool claimed =
+        std::any_of(result.claims.begin(), result.claims.end(),
+                    [&](const ports::ClaimedStep& claim) { return claim.session == slot->session; });
+    if (!claimed && profile->scan && !keys_.may_wait(profile->handler_key)) look_again_ = true;
 }
 
 void Listener::publish_claims(const ports::TurnInput& input, const ports::TurnResult& result,
@@ -175,12 +180,16 @@ void Listener::publish_claims(const ports::TurnInput& input, const ports::TurnRe
                                          [&](const auto& claim) { return !keys_.knows(claim.handler_key); });
     if (unknown_key) keys_.replace(store_->load_handler_keys());
     auto built = requests_->build(*store_, result.claims, input.sessions, keys_);
+    std::map<std::string_view, std::int32_t> keys_of;
+    for (const auto& open : built.open) keys_of.emplace(open.batch_uuid, open.handler_key);
     std::vector<core::TakenBatch> taken;
     taken.reserve(built.outbound.size());
     for (const auto& batch : built.outbound) {
         core::TakenBatch take;
         take.batch_uuid = batch.batch_uuid;
         take.session = batch.session;
+        if (const auto key = keys_of.find(batch.batch_uuid); key != keys_of.end())
+            take.handler_class = keys_.get(key->second).handler_class;
         take.step_ids.reserve(batch.steps.size());
         for (const auto& step : batch.steps) take.step_ids.push_back(step.step_id);
         taken.push_back(std::move(take));
@@ -188,10 +197,6 @@ void Listener::publish_claims(const ports::TurnInput& input, const ports::TurnRe
     for (auto& open : built.open) {
         watch_plain_time(open);
         open.claimed_at = around_.clock.boot_time();
-        for (auto& take : taken) {
-            if (take.batch_uuid == open.batch_uuid)
-                take.handler_class = keys_.get(open.handler_key).handler_class;
-        }
         open_.put(std::move(open));
     }
     unsent_.insert(unsent_.end(), built.unsent.begin(), built.unsent.end());

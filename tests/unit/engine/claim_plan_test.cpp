@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tests/unit/engine/fakes.hpp"
@@ -16,9 +17,8 @@ class Plan : public ::testing::Test {
   protected:
     Plan() { keys.replace({{1, "shop", "A"}, {2, "shop", "B"}, {3, "bank", "A"}}); }
 
-    static core::CreditOffer offer(const std::string& session, int free, int in_flight = 0,
-                                   int capacity = 4) {
-        return {session, free, in_flight, free + in_flight, capacity, session.empty() ? 1 : 0};
+    static core::CreditOffer offer(std::string_view session, int free, int in_flight = 0, int capacity = 4) {
+        return {session, free, in_flight, free + in_flight, capacity, session.empty() ? 1 : 0, false, nullptr};
     }
     // Per profile: "A B(scan) | s1 s1 s2".
     static std::map<int, std::string> profiles(const ports::TurnInput& input) {
@@ -65,7 +65,7 @@ TEST_F(Plan, SessionsWithoutCreditOrHandlersGetNoSlots) {
     EXPECT_FALSE(planner.plan({offer("s1", 0), offer("s2", 5)}, credit, keys, input));
     EXPECT_TRUE(input.slots.empty());
     EXPECT_TRUE(input.keys.empty());
-    EXPECT_EQ(input.sessions.size(), 2U);
+    EXPECT_TRUE(input.sessions.empty());
 }
 
 TEST_F(Plan, AnswersAreRememberedUntilSessionsOrDefinitionsChange) {
@@ -124,6 +124,20 @@ TEST_F(Plan, ATurnFillsABoundedNumberOfSlots) {
     planner.plan({offer("s1", 5000, 0, 5000)}, credit, keys, input);
     ASSERT_EQ(input.slots.size(), 1U);
     EXPECT_EQ(input.slots[0].length, static_cast<int>(kSlotsPerTurnMax));
+}
+
+TEST_F(Plan, ATurnHearsOnlyOfSessionsThatGetSlots) {
+    std::vector<std::string> names;
+    for (int i = 0; i < 1000; ++i) names.push_back("session" + std::to_string(i));
+    std::vector<core::CreditOffer> offers;
+    for (const auto& name : names) {
+        credit.serves_keys[name] = {"A"};
+        offers.push_back(offer(name, 1));
+    }
+    planner.note_claimed(0);
+    planner.plan(offers, credit, keys, input);
+    EXPECT_EQ(input.sessions.size(), kSlotsPerTurnLeast);
+    EXPECT_EQ(input.slots.size(), kSlotsPerTurnLeast) << "one each, since they are equally idle";
 }
 
 TEST_F(Plan, TheSlotsOfATurnFollowWhatTheLastOneClaimed) {

@@ -138,5 +138,31 @@ TEST_F(RegistryTest, ALaneThatWaitsIsWokenByWhatAnotherLeaves) {
     EXPECT_EQ(registry.sanity_check().value_or("sane"), "sane");
 }
 
+// A lane may be slow; what it holds on to must neither be touched in vain nor count for anybody.
+TEST_F(RegistryTest, AnOfferMayOutliveItsSession) {
+    SessionRegistry registry{RegistrySettings{.lanes = 2, .nonce_prefix = "n"}};
+    const auto greet = [&] {
+        registry.on_hello(spec(kA, 1, 1), now_);
+        registry.on_subscribed(kA, now_);
+        registry.on_ready(kA, registry.advance(now_).front().nonce, {}, now_);
+    };
+    greet();
+    registry.settle(registry.reserve(now_, 0), {{"b1", kA, "Echo", {1}}}, 0);
+    auto late = registry.reserve(now_, 1);
+    ASSERT_EQ(late.size(), 1U);
+    registry.on_goodbye(kA, now_);
+    pass(600'000);
+    registry.advance(now_);
+    ASSERT_FALSE(registry.state_of(kA).has_value()) << "nothing of it is reserved, so it is forgotten";
+    EXPECT_EQ(late[0].session, kA);
+    late[0].wanted = true;
+    EXPECT_FALSE(registry.settle(late, {}, 1));
+    EXPECT_EQ(registry.sanity_check().value_or("sane"), "sane");
+    // The same name again is another session: nobody waits for it.
+    greet();
+    EXPECT_EQ(registry.take_lanes_to_wake(), 0U);
+    EXPECT_EQ(registry.reserve(now_, 0).size(), 1U);
+}
+
 }  // namespace
 }  // namespace tasker::core

@@ -114,7 +114,7 @@ class Model {
 
     Lane& at(int lane) { return lanes_[static_cast<std::size_t>(lane)]; }
     int lanes() const { return static_cast<int>(lanes_.size()); }
-    const std::set<int>& keys_of(const std::string& session) const {
+    const std::set<int>& keys_of(std::string_view session) const {
         return std::find_if(workers_.begin(), workers_.end(),
                             [&](const auto& w) { return w.session == session; })
             ->keys;
@@ -153,7 +153,7 @@ class Model {
             auto keys = keys_of(offer.session);
             if (offer.free == 0) continue;
             if (offer.batches_max == 1) keys = next_plain_key(lane, keys);
-            TakenBatch batch{"b" + std::to_string(++named_), offer.session, "", {}};
+            TakenBatch batch{"b" + std::to_string(++named_), std::string(offer.session), "", {}};
             auto left = offer.free;
             for (const int key : keys) {
                 const bool scan = lane.marks.contains(key);

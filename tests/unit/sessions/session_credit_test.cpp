@@ -181,7 +181,7 @@ TEST_F(RegistryTest, CreditSurvivesAnyOrderOfEvents) {
                 if (open.empty()) break;
                 std::vector<TakenBatch> taken;
                 for (const auto& offer : open.back()) {
-                    TakenBatch batch{"b" + std::to_string(++named), offer.session, "Echo", {}};
+                    TakenBatch batch{"b" + std::to_string(++named), std::string(offer.session), "Echo", {}};
                     for (int step = 0; step < std::min(offer.free, pick(5)); ++step)
                         batch.step_ids.push_back(step);
                     if (batch.step_ids.empty()) continue;

@@ -45,7 +45,7 @@ class LanesAsThreads : public ::testing::TestWithParam<int> {
             std::vector<core::TakenBatch> taken;
             for (auto& offer : offers) {
                 for (int i = 0; i < offer.free && left > 0; ++i, --left)
-                    taken.push_back({uuid(lane, left), offer.session, "Echo", {1}});
+                    taken.push_back({uuid(lane, left), std::string(offer.session), "Echo", {1}});
                 offer.wanted = left > 0;
             }
             std::vector<ports::Inbound> sent;
