@@ -54,7 +54,8 @@ CREATE TYPE tasker_turn_assignment AS (step_id bigint, task_id bigint, handler_k
 --   o_* deliveries that are orphans: their worker is gone or their time is up
 --   g_* deliveries whose worker asks to start (claim_first)
 --   k_* handler keys that may be claimed, per profile (sessions that serve the same keys); scan: waiting steps too, from
---      (falling, step_id) on: nothing of that key waits before (core/ready_position.hpp)
+--      (falling, step_id) on: nothing of that key waits before (core/ready_position.hpp); one_namespace: all keys of the
+--      profile are of the same one
 --   s_* free slots per profile (1 … p_profiles), in the order in which they are to be filled: those after `after` and up
 --      to `upto` are of session session_no, which indexes c_sessions
 -- Rows returned, by kind:
@@ -79,6 +80,7 @@ CREATE FUNCTION tasker_turn(
     b_batch_id bigint[], b_from text[], b_to text[], b_steps int[], b_partials int[], b_completion boolean[],
     b_reconciliation text[], b_detail text[],
     p_profiles int, k_profile int[], k_key int[], k_scan boolean[], k_falling int[], k_step_id bigint[],
+    k_one_namespace boolean[],
     s_profile int[], s_session_no int[], s_after int[], s_upto int[], c_sessions text[],
     p_batch_size int, p_due boolean, p_instance text, p_lanes smallint)
 RETURNS TABLE (kind text, ord int, info text, name text, task_id bigint, step_id bigint, attempt int,
@@ -96,8 +98,7 @@ DECLARE
     v_grant tasker_turn_grant[] := '{}';
     v_child tasker_turn_candidate[] := '{}';
     v_claim tasker_turn_assignment[] := '{}';
-    v_round tasker_turn_assignment[];
-    v_ids bigint[]; v_held bigint[]; v_more int[] := '{}'; v_locked int[] := '{}';
+    v_ids bigint[] := '{}'; v_held bigint[]; v_more int[] := '{}'; v_locked int[] := '{}';
     v_count int; v_expected int; v_has_dead boolean := false; v_has_late boolean := false;
     v_scan_all boolean := p_due OR cardinality(h_step_id) > 0 OR cardinality(o_step_id) > 0;
 BEGIN
@@ -343,29 +344,44 @@ BEGIN
     END IF;
 
     -- Claims. Profile by profile: rank what is ready (priority, then namespaces in turn, then age) and put it on
-    -- the slots in the order the listener gave them. What is claimed at once never enters the ready index.
+    -- the slots in the order the listener gave them. What is claimed at once never enters the ready index. Of what
+    -- waits, only what wins is locked: next to children that come first, that may be none of hundreds.
     FOR v_profile IN 1 .. p_profiles LOOP
-        v_ids := ARRAY(SELECT a.step_id FROM unnest(v_claim) a);
+        IF v_profile > 1 THEN
+            v_ids := ARRAY(SELECT a.step_id FROM unnest(v_claim) a);
+        END IF;
         WITH slots AS MATERIALIZED (
             SELECT s.* FROM unnest(s_profile, s_session_no, s_after, s_upto) AS s(profile, session_no, after, upto)
             WHERE s.profile = v_profile
         ), keys AS MATERIALIZED (
             SELECT k.key, k.scan OR v_scan_all AS scan,
-                   CASE WHEN v_scan_all THEN -2147483648 ELSE k.falling END AS falling, k.step_id
-            FROM unnest(k_profile, k_key, k_scan, k_falling, k_step_id) AS k(profile, key, scan, falling, step_id)
+                   CASE WHEN v_scan_all THEN -2147483648 ELSE k.falling END AS falling, k.step_id, k.one_namespace
+            FROM unnest(k_profile, k_key, k_scan, k_falling, k_step_id, k_one_namespace)
+                AS k(profile, key, scan, falling, step_id, one_namespace)
             WHERE k.profile = v_profile
-        ), candidates AS (
-            SELECT c.*, c.is_ready AND c.handler_key IN (SELECT k.key FROM keys k) AS is_eligible
+        ), children AS MATERIALIZED (
+            SELECT c.step_id, c.handler_key, c.namespace_id, c.priority, c.parents_done, c AS child,
+                   c.is_ready AND c.handler_key IN (SELECT k.key FROM keys k) AS is_eligible
             FROM unnest(v_child) c
+        ), room AS MATERIALIZED (
+            -- Children that stand before all that waits take the first slots for certain (unless namespaces take
+            -- turns): so many steps less need be looked at. One at least, to know whether more wait.
+            SELECT greatest(1, (SELECT max(l.upto) FROM slots l) - (
+                SELECT count(*) FROM children c
+                WHERE c.is_eligible AND first.one_namespace
+                  AND ROW(-c.priority::int, c.step_id) < ROW(first.falling, first.step_id))) AS steps
+            FROM (SELECT k.falling, k.step_id, k.one_namespace FROM keys k WHERE k.scan
+                  ORDER BY k.falling, k.step_id LIMIT 1) first
+        ), candidates AS (
+            SELECT c.* FROM children c
             UNION ALL
             SELECT w.*, true FROM keys k CROSS JOIN LATERAL (
-                SELECT s.workflow_step_id, s.task_id, s.handler_key, s.namespace_id, s.priority, s.state, s.attempts,
-                       s.transition_count, s.timeout_ms, 0, true
+                SELECT s.workflow_step_id, s.handler_key, s.namespace_id, s.priority, 0, NULL::tasker_turn_candidate
                 FROM tasker_workflow_steps s
                 WHERE s.ready_key = k.key AND ROW(-s.priority::int, s.workflow_step_id) >= ROW(k.falling, k.step_id)
                   AND s.shard % p_lanes = p_lane AND NOT (s.workflow_step_id = ANY (v_ids))
                 ORDER BY -s.priority::int, s.workflow_step_id
-                LIMIT (SELECT max(l.upto) FROM slots l) FOR UPDATE SKIP LOCKED) w
+                LIMIT (SELECT r.steps FROM room r)) w
             WHERE k.scan
         ), ranked AS (
             -- Whose turn it is differs from turn to turn: with one slot per turn the oldest step would otherwise
@@ -375,18 +391,44 @@ BEGIN
             FROM (SELECT c.*, row_number() OVER (PARTITION BY c.is_eligible, c.priority, c.namespace_id
                                                  ORDER BY c.step_id) AS in_turn
                   FROM candidates c) c
+        ), placed AS MATERIALIZED (
+            SELECT r.child, r.handler_key, r.parents_done > 0 AS is_child, r.is_eligible, r.place,
+                   CASE WHEN r.is_eligible THEN s.session_no END AS session_no
+            FROM ranked r LEFT JOIN slots s ON r.place > s.after AND r.place <= s.upto
+        ), won AS MATERIALIZED (
+            -- The places of what waits, key by key: its first, second … step takes the first, second … of them.
+            SELECT p.handler_key AS key, array_agg(p.place ORDER BY p.place) AS places,
+                   array_agg(p.session_no ORDER BY p.place) AS sessions
+            FROM placed p WHERE NOT p.is_child AND p.session_no IS NOT NULL GROUP BY p.handler_key
+        ), held AS (
+            SELECT w.key, w.sessions[h.nth] AS session_no, w.places[h.nth] AS place, h.*
+            FROM won w JOIN keys k ON k.key = w.key
+            CROSS JOIN LATERAL (
+                SELECT l.*, row_number() OVER (ORDER BY -l.priority::int, l.workflow_step_id) AS nth
+                FROM (SELECT s.workflow_step_id, s.task_id, s.state, s.attempts, s.transition_count, s.timeout_ms,
+                             s.priority
+                      FROM tasker_workflow_steps s
+                      WHERE s.ready_key = k.key
+                        AND ROW(-s.priority::int, s.workflow_step_id) >= ROW(k.falling, k.step_id)
+                        AND s.shard % p_lanes = p_lane AND NOT (s.workflow_step_id = ANY (v_ids))
+                      ORDER BY -s.priority::int, s.workflow_step_id
+                      LIMIT cardinality(w.places) FOR UPDATE SKIP LOCKED) l) h
+        ), claims AS (
+            SELECT (p.child).step_id, (p.child).task_id, p.handler_key, p.session_no, (p.child).state,
+                   (p.child).attempts + 1, (p.child).transition_count + 1, p.place, (p.child).timeout_ms,
+                   (p.child).parents_done, (p.child).priority
+            FROM placed p WHERE p.is_child AND p.session_no IS NOT NULL
+            UNION ALL
+            SELECT h.workflow_step_id, h.task_id, h.key, h.session_no, h.state, h.attempts + 1, h.transition_count + 1,
+                   h.place, h.timeout_ms, 0, h.priority
+            FROM held h
         )
-        SELECT coalesce(array_agg(ROW(r.step_id, r.task_id, r.handler_key, s.session_no, r.state, r.attempts + 1,
-                       r.transition_count + 1, r.place, r.timeout_ms, r.parents_done, r.priority)::tasker_turn_assignment)
-                   FILTER (WHERE r.is_eligible AND s.upto IS NOT NULL), '{}'),
-               coalesce(array_agg(ROW(r.step_id, r.task_id, r.handler_key, r.namespace_id, r.priority, r.state, r.attempts,
-                       r.transition_count, r.timeout_ms, r.parents_done, r.is_ready)::tasker_turn_candidate)
-                   FILTER (WHERE r.parents_done > 0 AND NOT (r.is_eligible AND s.upto IS NOT NULL)), '{}'),
-               v_more || coalesce(array_agg(DISTINCT r.handler_key)
-                   FILTER (WHERE r.is_eligible AND r.place >= (SELECT max(l.upto) FROM slots l)), '{}')
-            INTO v_round, v_child, v_more
-        FROM ranked r LEFT JOIN slots s ON r.place > s.after AND r.place <= s.upto;
-        v_claim := v_claim || v_round;
+        SELECT v_claim || coalesce((SELECT array_agg(ROW(c.*)::tasker_turn_assignment) FROM claims c), '{}'),
+               coalesce(array_agg(p.child) FILTER (WHERE p.is_child AND p.session_no IS NULL), '{}'),
+               v_more || coalesce(array_agg(DISTINCT p.handler_key)
+                   FILTER (WHERE p.is_eligible AND p.place >= (SELECT max(l.upto) FROM slots l)), '{}')
+            INTO v_claim, v_child, v_more
+        FROM placed p;
     END LOOP;
 
     -- A task's first claim moves it to in_progress, so its row is needed: where somebody holds it, skip, and look

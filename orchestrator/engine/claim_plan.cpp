@@ -1,6 +1,7 @@
 #include "orchestrator/engine/claim_plan.hpp"
 
 #include <algorithm>
+#include <map>
 #include <string>
 #include <utility>
 
@@ -77,23 +78,29 @@ bool ClaimPlanner::plan(const std::vector<core::CreditOffer>& offers, ports::Cre
         if (members.size() <= set) members.resize(set + 1);
         members[set].push_back(i);
     }
+    // In the order of their keys, which tasker_next_claims knows too.
+    std::map<Keys, std::vector<std::size_t>> profiles;
+    for (std::size_t set = 0; set < members.size(); ++set) {
+        if (!members[set].empty()) profiles.emplace(sets_[set], std::move(members[set]));
+    }
+    if (plain) {
+        const auto key = next_plain_key(sets_[served_by(offers[*plain].session, credit, keys)], keys);
+        if (key) profiles[{*key}].push_back(*plain);
+    }
     input.sessions.clear();
     bool looks_at_waiting = false;
     int profile = 0;
-    const auto add = [&](const std::vector<std::size_t>& group, const Keys& served) {
+    for (const auto& [served, group] : profiles) {
         add_profile(offers, group, ++profile, input);
+        const auto& first = keys.get(served.front()).namespace_name;
+        const bool one_namespace = std::all_of(served.begin(), served.end(), [&](std::int32_t key) {
+            return keys.get(key).namespace_name == first;
+        });
         for (const auto key : served) {
             const bool scan = keys.may_wait(key);
             looks_at_waiting = looks_at_waiting || scan;
-            input.keys.push_back({profile, key, scan, keys.look_from(key)});
+            input.keys.push_back({profile, key, scan, keys.look_from(key), one_namespace});
         }
-    };
-    if (plain) {
-        const auto key = next_plain_key(sets_[served_by(offers[*plain].session, credit, keys)], keys);
-        if (key) add({*plain}, {*key});
-    }
-    for (std::size_t set = 0; set < members.size(); ++set) {
-        if (!members[set].empty()) add(members[set], sets_[set]);
     }
     return looks_at_waiting;
 }

@@ -94,6 +94,7 @@ struct ClaimKey {
     std::int32_t handler_key = 0;
     bool scan = false;                   // look at waiting steps too, not only at what this turn makes ready
     core::ReadyPosition look_from = {};  // none waits before
+    bool one_namespace = false;          // all keys of the profile are of the same one
 };
 struct ClaimSlots {
     int profile = 0;

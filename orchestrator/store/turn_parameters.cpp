@@ -9,7 +9,7 @@
 namespace tasker::store {
 namespace {
 
-constexpr int kParameterCount = 64;
+constexpr int kParameterCount = 65;
 
 std::string_view class_name(ports::MessageClass message_class) {
     switch (message_class) {
@@ -114,7 +114,7 @@ void add_batches(std::vector<std::string>& parameters, const std::vector<ports::
 }
 
 void add_claims(std::vector<std::string>& parameters, const ports::TurnInput& input) {
-    ArrayText columns[10];
+    ArrayText columns[11];
     int profiles = 0;
     for (const auto& key : input.keys) {
         profiles = std::max(profiles, key.profile);
@@ -123,17 +123,18 @@ void add_claims(std::vector<std::string>& parameters, const ports::TurnInput& in
         columns[2].add_bool(key.scan);
         columns[3].add(static_cast<std::int64_t>(key.look_from.falling_priority));
         columns[4].add(key.look_from.step_id);
+        columns[5].add_bool(key.one_namespace);
     }
     int profile = 0;
     int filled = 0;  // slots of this profile
     for (const auto& slot : input.slots) {
         if (std::exchange(profile, slot.profile) != slot.profile) filled = 0;
-        columns[5].add(slot.profile);
-        columns[6].add(slot.session + 1);  // SQL arrays count from 1
-        columns[7].add(filled);
-        columns[8].add(filled += slot.length);
+        columns[6].add(slot.profile);
+        columns[7].add(slot.session + 1);  // SQL arrays count from 1
+        columns[8].add(filled);
+        columns[9].add(filled += slot.length);
     }
-    for (const auto& session : input.sessions) columns[9].add_text(session);
+    for (const auto& session : input.sessions) columns[10].add_text(session);
     parameters.push_back(std::to_string(profiles));
     for (auto& column : columns) parameters.push_back(column.take());
 }

@@ -75,23 +75,28 @@ def one_size(
         waiting = open_steps(filled)
         # What the other left behind for the next one (buffers, a checkpoint) falls on both.
         pair = (reference, filled) if number % 2 == 0 else (filled, reference)
-        took = {system.database: us_per_step(options, system) for system in pair}
+        took = {system.database: one_run(options, system) for system in pair}
         runs.append(compared(took[filled.database], took[reference.database]))
         runs[-1]["open_steps"] = waiting
     return runs
 
 
-def us_per_step(options: argparse.Namespace, system: System) -> float:
-    run = loaded.run_tasks(system, "chain4", options.tasks or TASKS, base.workers_of(options))
-    return 1e6 / run["steps_per_s"]
+def one_run(options: argparse.Namespace, system: System) -> figures.Figures:
+    return loaded.run_tasks(system, "chain4", options.tasks or TASKS, base.workers_of(options))
 
 
-def compared(beside: float, alone: float) -> figures.Figures:
-    return {
-        "us_per_step": beside,
-        "us_per_step_with_none": alone,
-        "change_percent": figures.change_percent(beside, alone),
+def compared(beside: figures.Figures, alone: figures.Figures) -> figures.Figures:
+    took, took_alone = 1e6 / beside["steps_per_s"], 1e6 / alone["steps_per_s"]
+    found = {
+        "us_per_step": took,
+        "us_per_step_with_none": took_alone,
+        "change_percent": figures.change_percent(took, took_alone),
     }
+    # Where it comes from: work, or waiting.
+    for name in ("steps_per_turn", "postgres_cpu_ms_per_step", "orchestrator_cpu_ms_per_step"):
+        found[name] = beside[name]
+        found[f"{name}_with_none"] = alone[name]
+    return found
 
 
 def open_steps(system: System) -> int:

@@ -214,6 +214,31 @@ TEST_F(Claim, LooksFromWhereTheLastOneEnded) {
     EXPECT_EQ(scene.turn(input).claims.size(), 1U);
 }
 
+// What need not be read is not, and neither the order nor the word that more wait suffers by that.
+TEST_F(Claim, ChildrenThatStandBeforeAllThatWaitsComeFirst) {
+    const auto chain = scene.draw("chain", "a @A\nb @A <- a\n");
+    scene.submit_many(chain, 6);
+    const auto first = scene.turn(scene.claiming({{"s1", 3}})).claims;
+    ASSERT_EQ(first.size(), 3U);
+    const auto claimed = [&](int slots, core::ReadyPosition from, const std::vector<std::size_t>& reports) {
+        auto turn = scene.claiming({{"s1", slots}});
+        for (auto& key : turn.keys) key = {1, key.handler_key, true, from, true};
+        for (const auto report : reports) turn.messages.push_back(Scene::report(first[report]));
+        const auto result = scene.turn(turn);
+        std::string names;
+        for (const auto& claim : result.claims) names += claim.name;
+        return names + (result.keys_waiting.empty() ? "" : "+");
+    };
+    const auto behind = first.back().waited_at->after();
+    EXPECT_EQ(claimed(1, behind, {0}), "b+") << "the slot is taken, and more wait";
+    const auto urgent = scene.submit(chain, R"({"priority": 5})");
+    const auto before_all = core::ReadyPosition::of(5, scene.step_id(urgent, "a"));
+    EXPECT_EQ(claimed(1, before_all, {1}), "a+") << "of a higher priority";
+    EXPECT_EQ(scene.state_of(scene.step_id(urgent, "a")), "in_progress");
+    EXPECT_EQ(claimed(4, behind, {2}), "baaa+") << "the last one waits since the turn before";
+    EXPECT_EQ(claimed(4, {}, {}), "b");
+}
+
 TEST_F(Claim, ASubmissionOfAHigherPriorityStandsBeforeWhatWasTaken) {
     EXPECT_LT(core::ReadyPosition::of(5, 900), core::ReadyPosition::of(0, 1));
     EXPECT_LT(core::ReadyPosition::of(0, 1), core::ReadyPosition::of(0, 2));

@@ -126,6 +126,27 @@ TEST_F(Plan, ATurnFillsABoundedNumberOfSlots) {
     EXPECT_EQ(input.slots[0].length, static_cast<int>(kSlotsPerTurnMax));
 }
 
+// tasker_next_claims counts on it, and must say what this would claim.
+TEST_F(Plan, ProfilesComeInTheOrderOfTheirKeysWhoeverWasFirst) {
+    credit.serves_keys = {{"s1", {"B"}}, {"s2", {"A"}}, {"", {"A"}}};
+    planner.plan({offer("s1", 1), offer("s2", 1)}, credit, keys, input);
+    EXPECT_EQ(profiles(input), (std::map<int, std::string>{{1, "1 3 | s2"}, {2, "2 | s1"}}));
+    keys.mark_waiting(1);
+    ports::TurnInput with_plain;
+    with_plain.batch_size = 1;
+    planner.plan({offer("", 1), offer("s1", 1), offer("s2", 1)}, credit, keys, with_plain);
+    EXPECT_EQ(profiles(with_plain),
+              (std::map<int, std::string>{{1, "1* | plain"}, {2, "1* 3 | s2"}, {3, "2 | s1"}}));
+}
+
+TEST_F(Plan, SaysWhetherNamespacesTakeTurnsInAProfile) {
+    credit.serves_keys = {{"s1", {"A"}}, {"s2", {"B"}}};
+    planner.plan({offer("s1", 1), offer("s2", 1)}, credit, keys, input);
+    std::map<std::int32_t, bool> alone;
+    for (const auto& key : input.keys) alone[key.handler_key] = key.one_namespace;
+    EXPECT_EQ(alone, (std::map<std::int32_t, bool>{{1, false}, {2, true}, {3, false}}));
+}
+
 TEST_F(Plan, ATurnHearsOnlyOfSessionsThatGetSlots) {
     std::vector<std::string> names;
     for (int i = 0; i < 1000; ++i) names.push_back("session" + std::to_string(i));
