@@ -46,6 +46,8 @@ CREATE TYPE tasker_turn_assignment AS (step_id bigint, task_id bigint, handler_k
 -- and never waits.
 -- Parameters come in parallel arrays, one prefix per kind:
 --   p_lane of p_lanes looks for waiting steps of its own shards only; what it meets of others, row locks order
+--   p_notify  NOTIFY tasker_done of ended tasks with this transaction: sooner than afterwards, but the server lets only
+--      one transaction that notifies commit at a time
 --   p_tasks   the tasks of all of these, ascending      p_low_batch   the lowest batch of all of these
 --   m_* messages to record, in order of arrival; class: final (at most one for a delivery) | duplicate | noted |
 --      unknown | stale_attempt
@@ -62,7 +64,7 @@ CREATE TYPE tasker_turn_assignment AS (step_id bigint, task_id bigint, handler_k
 --   report  of a final message (ord): info = disposition, name = new step state; only where it is not `applied` and
 --           `complete`
 --   claim   one per claimed step; ord = its priority, none where this very turn made it ready
---   task    whose state changed: info = state
+--   task    whose state changed: info = state; name is set where that has been notified (p_notify)
 --   more    ready steps of handler_key may still wait. info `locked`: somebody holds them; with ord = priority and
 --           step_id: children of this turn, none before that place
 --   orphan  (ord) info = new step state; no row when the step had moved on
@@ -82,7 +84,7 @@ CREATE FUNCTION tasker_turn(
     p_profiles int, k_profile int[], k_key int[], k_scan boolean[], k_falling int[], k_step_id bigint[],
     k_one_namespace boolean[],
     s_profile int[], s_session_no int[], s_after int[], s_upto int[], c_sessions text[],
-    p_batch_size int, p_due boolean, p_instance text, p_lanes smallint)
+    p_batch_size int, p_due boolean, p_instance text, p_lanes smallint, p_notify boolean)
 RETURNS TABLE (kind text, ord int, info text, name text, task_id bigint, step_id bigint, attempt int,
     retry_limit int, timeout_ms bigint, handler_key int, claim_first boolean, batch_id bigint, batch_uuid text,
     batch_step_id bigint, sequence_order int, session_no int, named_task_id int, template_revision int,
@@ -98,8 +100,8 @@ DECLARE
     v_grant tasker_turn_grant[] := '{}';
     v_child tasker_turn_candidate[] := '{}';
     v_claim tasker_turn_assignment[] := '{}';
-    v_ids bigint[] := '{}'; v_held bigint[]; v_more int[] := '{}'; v_locked int[] := '{}';
-    v_count int; v_expected int; v_has_dead boolean := false; v_has_late boolean := false;
+    v_ids bigint[] := '{}'; v_starting bigint[] := '{}'; v_held bigint[]; v_more int[] := '{}'; v_locked int[] := '{}';
+    v_count int; v_expected int; v_has_dead boolean := false; v_has_late boolean := false; v_has_other boolean := false;
     v_scan_all boolean := p_due OR cardinality(h_step_id) > 0 OR cardinality(o_step_id) > 0;
 BEGIN
     -- The epoch guard: a predecessor that was frozen or cut off can commit nothing.
@@ -197,13 +199,14 @@ BEGIN
         SELECT coalesce(array_agg(ROW(v.*)::tasker_turn_verdict), '{}'),
                count(*) FILTER (WHERE v.disposition = 'applied'), (SELECT count(*) FROM steps),
                coalesce(bool_or(v.dead_letter IS NOT NULL), false), coalesce(bool_or(v.is_late_success), false),
+               coalesce(bool_or(v.new_state IS DISTINCT FROM 'complete'), false),
                coalesce((SELECT array_agg(ROW(s.workflow_step_id, s.task_id, s.handler_key, s.namespace_id, s.priority,
                              s.state, s.attempts, s.transition_count, s.timeout_ms, c.parents_done,
                              s.state = 'pending' AND s.remaining_parents = c.parents_done)::tasker_turn_candidate)
                          FROM children c
                          JOIN tasker_workflow_steps s ON s.workflow_step_id = c.to_step_id
                              AND s.task_id >= v_low_task), '{}')
-            INTO v_final, v_expected, v_count, v_has_dead, v_has_late, v_child
+            INTO v_final, v_expected, v_count, v_has_dead, v_has_late, v_has_other, v_child
         FROM verdicts v;
         IF v_count <> v_expected THEN
             RAISE EXCEPTION 'turn applied % of % reports', v_count, v_expected USING ERRCODE = '40001';
@@ -346,6 +349,9 @@ BEGIN
     -- Claims. Profile by profile: rank what is ready (priority, then namespaces in turn, then age) and put it on
     -- the slots in the order the listener gave them. What is claimed at once never enters the ready index. Of what
     -- waits, only what wins is locked: next to children that come first, that may be none of hundreds.
+    IF NOT (v_scan_all OR true = ANY (k_scan) OR cardinality(v_child) > 0) THEN
+        p_profiles := 0;
+    END IF;
     FOR v_profile IN 1 .. p_profiles LOOP
         IF v_profile > 1 THEN
             v_ids := ARRAY(SELECT a.step_id FROM unnest(v_claim) a);
@@ -415,7 +421,7 @@ BEGIN
                       LIMIT cardinality(w.places) FOR UPDATE SKIP LOCKED) l) h
         ), claims AS (
             SELECT (p.child).step_id, (p.child).task_id, p.handler_key, p.session_no, (p.child).state,
-                   (p.child).attempts + 1, (p.child).transition_count + 1, p.place, (p.child).timeout_ms,
+                   (p.child).attempts + 1 AS attempt, (p.child).transition_count + 1, p.place, (p.child).timeout_ms,
                    (p.child).parents_done, (p.child).priority
             FROM placed p WHERE p.is_child AND p.session_no IS NOT NULL
             UNION ALL
@@ -423,26 +429,28 @@ BEGIN
                    h.place, h.timeout_ms, 0, h.priority
             FROM held h
         )
-        SELECT v_claim || coalesce((SELECT array_agg(ROW(c.*)::tasker_turn_assignment) FROM claims c), '{}'),
-               coalesce(array_agg(p.child) FILTER (WHERE p.is_child AND p.session_no IS NULL), '{}'),
-               v_more || coalesce(array_agg(DISTINCT p.handler_key)
-                   FILTER (WHERE p.is_eligible AND p.place >= (SELECT max(l.upto) FROM slots l)), '{}')
-            INTO v_claim, v_child, v_more
-        FROM placed p;
+        SELECT v_claim || c.claims, v_starting || c.starting, least(v_low_task, c.low_task), p.children, v_more || p.more
+            INTO v_claim, v_starting, v_low_task, v_child, v_more
+        FROM (SELECT coalesce(array_agg(ROW(c.*)::tasker_turn_assignment), '{}') AS claims, min(c.task_id) AS low_task,
+                     coalesce(array_agg(c.task_id) FILTER (WHERE c.parents_done = 0 AND c.attempt = 1), '{}') AS starting
+              FROM claims c) c
+        CROSS JOIN (
+              SELECT coalesce(array_agg(p.child) FILTER (WHERE p.is_child AND p.session_no IS NULL), '{}') AS children,
+                     coalesce(array_agg(DISTINCT p.handler_key)
+                         FILTER (WHERE p.is_eligible AND p.place >= (SELECT max(l.upto) FROM slots l)), '{}') AS more
+              FROM placed p) p;
     END LOOP;
 
     -- A task's first claim moves it to in_progress, so its row is needed: where somebody holds it, skip, and look
     -- again soon. (The tasks of reports are held already.)
-    v_ids := ARRAY(SELECT DISTINCT a.task_id FROM unnest(v_claim) a WHERE a.parents_done = 0 AND a.attempt = 1
-                   ORDER BY a.task_id);
-    IF cardinality(v_ids) > 0 THEN
-        v_low_task := least(v_low_task, v_ids[1]);
-        v_held := ARRAY(SELECT t.task_id FROM tasker_tasks t WHERE t.task_id = ANY (v_ids)
+    IF cardinality(v_starting) > 0 THEN
+        v_held := ARRAY(SELECT t.task_id FROM tasker_tasks t WHERE t.task_id = ANY (v_starting)
           AND t.task_id >= v_low_task
                         ORDER BY t.task_id FOR UPDATE SKIP LOCKED);
-        IF cardinality(v_held) < cardinality(v_ids) THEN
+        -- Several steps may start one task, so that this says perhaps.
+        IF cardinality(v_held) < cardinality(v_starting) THEN
             SELECT coalesce(array_agg(x.claim) FILTER (WHERE x.is_held), '{}'),
-                   array_agg(DISTINCT x.handler_key) FILTER (WHERE NOT x.is_held)
+                   coalesce(array_agg(DISTINCT x.handler_key) FILTER (WHERE NOT x.is_held), '{}')
                 INTO v_claim, v_locked
             FROM (SELECT a AS claim, a.handler_key,
                          a.parents_done > 0 OR a.attempt > 1 OR a.task_id = ANY (v_held) AS is_held
@@ -451,7 +459,6 @@ BEGIN
     END IF;
 
     IF cardinality(v_claim) > 0 THEN
-        v_low_task := (SELECT least(v_low_task, min(a.task_id)) FROM unnest(v_claim) a);
         UPDATE tasker_workflow_steps s SET
             state = 'in_progress', ready_key = NULL, attempts = a.attempt, transition_count = a.sort_key,
             remaining_parents = s.remaining_parents - a.parents_done, last_attempted_at = v_now, next_attempt_at = NULL
@@ -521,7 +528,9 @@ BEGIN
                                         WHEN 'error' THEN 'fail' ELSE 'cancel' END, v_now
                 FROM changed c WHERE c.new_state <> c.old_state
         )
-        SELECT 'task', NULL::int, c.new_state, NULL, c.task_id, NULL::bigint, NULL::int, NULL::int, NULL::bigint,
+        SELECT 'task', NULL::int, c.new_state,
+               CASE WHEN p_notify AND c.new_state IN ('complete', 'error', 'cancelled')
+                    THEN pg_notify('tasker_done', c.task_id::text)::text END, c.task_id, NULL::bigint, NULL::int, NULL::int, NULL::bigint,
                NULL::int, NULL::boolean, NULL::bigint, NULL, NULL::bigint, NULL::int, NULL::int, NULL::int, NULL::int,
                NULL, NULL, NULL
         FROM changed c WHERE c.new_state <> c.old_state;
@@ -653,7 +662,7 @@ BEGIN
         END IF;
     END IF;
 
-    IF EXISTS (SELECT FROM unnest(v_final) f WHERE f.new_state IS DISTINCT FROM 'complete') THEN
+    IF v_has_other THEN
         RETURN QUERY SELECT 'report', f.ord, f.disposition, f.new_state, f.task_id, f.step_id, f.attempt, NULL::int,
             NULL::bigint, NULL::int, NULL::boolean, NULL::bigint, NULL, NULL::bigint, NULL::int, NULL::int, NULL::int,
             NULL::int, NULL, NULL, NULL

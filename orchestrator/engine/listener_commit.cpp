@@ -210,7 +210,7 @@ void Listener::publish_claims(const ports::TurnInput& input, const ports::TurnRe
 void Listener::note_ended_tasks(const ports::TurnResult& result) {
     std::vector<std::int64_t> ended;
     for (const auto& task : result.tasks) {
-        if (is_ended(task.state)) ended.push_back(task.task_id);
+        if (is_ended(task.state) && !task.notified) ended.push_back(task.task_id);
     }
     if (!ended.empty()) around_.tasks_ended(std::move(ended));
 }

@@ -114,6 +114,7 @@ struct TurnInput {
     std::vector<std::string> sessions;
     int batch_size = 10;
     bool due = false;  // move retries and held tasks whose time has come into the ready index
+    bool notify_done = false;  // NOTIFY tasker_done with the commit: for small turns, see listener.cpp
 
     bool writes_anything() const {
         return due || !messages.empty() || !hand_backs.empty() || !orphans.empty() || !starts.empty() ||
@@ -153,6 +154,7 @@ struct JudgedReport {
 struct EndedTask {
     std::int64_t task_id = 0;
     std::string state;
+    bool notified = false;  // those that wait for it have been told
 };
 
 /// Ready steps of this key may still wait, none before `from`.

@@ -9,7 +9,7 @@
 namespace tasker::store {
 namespace {
 
-constexpr int kParameterCount = 65;
+constexpr int kParameterCount = 66;
 
 std::string_view class_name(ports::MessageClass message_class) {
     switch (message_class) {
@@ -191,6 +191,7 @@ std::vector<std::string> turn_parameters(int lane, int lanes, std::int64_t epoch
     parameters.push_back(input.due ? "t" : "f");
     parameters.emplace_back(instance);
     parameters.push_back(std::to_string(lanes));
+    parameters.push_back(input.notify_done ? "t" : "f");
     return parameters;
 }
 

@@ -1,6 +1,7 @@
 // What a report does to its step and task, and what it must not touch.
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,34 @@ class Report : public ::testing::Test {
 
     Scene scene;
 };
+
+// With the commit or not at all: a turn that is not told to leaves that to the caretaker, and says so.
+TEST_F(Report, TheEndOfATaskIsNotifiedWithTheTurnWhereItIsToldTo) {
+    Connection listener(scene.url());
+    listener.listen("tasker_done");
+    const auto tasks = scene.submit_many(scene.draw("chain", "a\nb <- a\n"), 2);
+    const auto steps = scene.claim(2);
+    const auto run = [&](const ports::ClaimedStep& step, bool notify) {
+        auto input = scene.claiming({{"s1", 1}});
+        input.messages = {Scene::report(step)};
+        input.notify_done = notify;
+        return scene.turn(input);
+    };
+    const auto child = run(steps.at(0), true);
+    EXPECT_TRUE(child.tasks.empty()) << "it goes on";
+    const auto quiet = run(run(steps.at(1), true).claims.at(0), false);
+    ASSERT_EQ(quiet.tasks.size(), 1U);
+    EXPECT_FALSE(quiet.tasks[0].notified);
+    const auto told = run(child.claims.at(0), true);
+    ASSERT_EQ(told.tasks.size(), 1U);
+    EXPECT_TRUE(told.tasks[0].notified);
+    std::vector<std::string> payloads;
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (payloads.empty() && std::chrono::steady_clock::now() < limit) {
+        for (const auto& notification : listener.take_notifications()) payloads.push_back(notification.payload);
+    }
+    EXPECT_EQ(payloads, std::vector{std::to_string(tasks[0])});
+}
 
 TEST_F(Report, CompletedEndsTheStepAndTheTaskInOneTurn) {
     const auto task = scene.submit(scene.draw("single", "only"));

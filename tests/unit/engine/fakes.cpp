@@ -126,7 +126,7 @@ void FakeDatabase::judge(const ports::TurnInput& input, ports::TurnResult& resul
                 if (done && child_of.contains(step.step_id)) {
                     ready_.emplace_back(child_of.at(step.step_id), 1);
                 } else if (done) {
-                    result.tasks.push_back({step.task_id, "complete"});
+                    result.tasks.push_back({step.task_id, "complete", notifies && input.notify_done});
                 }
             }
         }

@@ -63,6 +63,7 @@ class FakeDatabase {
     std::vector<ports::CancelledDelivery> cancelled;  // by an operator
     std::vector<ports::DrainRequest> drains;
     std::string next_context = "{}";                // of what is claimed from now on
+    bool notifies = false;                          // as the turn is told to
     std::map<std::int64_t, std::int64_t> child_of;  // step → the step that becomes ready when it completes
 
     // Seen by the test.

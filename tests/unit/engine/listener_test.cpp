@@ -57,6 +57,17 @@ TEST_F(ListenerTurns, AcknowledgesOnlyAfterTheCommit) {
     EXPECT_EQ(log().with("ended"), "ended 7");
 }
 
+// Either the transaction tells it or the caretaker does, never both and never neither.
+TEST_F(ListenerTurns, ASmallTurnTellsTheEndOfATaskItself) {
+    start();
+    in_database([&](auto& db) { db.notifies = true; });
+    claim({1});
+    push(done(1, 1));
+    settle();
+    EXPECT_EQ(listener->counters().reports_applied, 1);
+    EXPECT_EQ(log().with("ended"), "");
+}
+
 TEST_F(ListenerTurns, OneTurnForWhateverWaits) {
     start();
     claim({1, 2, 3});
