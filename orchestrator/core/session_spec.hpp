@@ -33,6 +33,8 @@ struct SessionSpec {
     std::int32_t prefetch = 2;
     std::string host;
     std::int64_t pid = 0;
+
+    bool operator==(const SessionSpec&) const = default;
 };
 
 /// One delivered step as inventories name it.

@@ -65,7 +65,7 @@ void Caretaker::run() {
         try {
             work(ended, beat);
             if (stopping) {
-                store_->write_workers({});
+                store_->write_workers({}, {});
                 store_->set_state("stopped", duties_.endpoints_json);
             }
         } catch (const ports::EpochLost&) {
@@ -82,6 +82,7 @@ void Caretaker::work(const std::vector<std::int64_t>& ended, bool beat) {
     if (!store_) {
         store_ = open_();
         serving_written_ = false;
+        worker_rows_.forget();
     }
     if (!serving_written_) {
         store_->set_state("serving", duties_.endpoints_json);
@@ -90,7 +91,11 @@ void Caretaker::work(const std::vector<std::int64_t>& ended, bool beat) {
     if (!ended.empty()) store_->notify_done(ended);
     if (!beat) return;
     store_->beat();
-    store_->write_workers(duties_.sessions());
+    auto sessions = duties_.sessions();
+    std::vector<std::string> known;
+    known.reserve(sessions.size());
+    for (const auto& view : sessions) known.push_back(view.spec.session);
+    store_->write_workers(worker_rows_.take_due(std::move(sessions)), known);
 }
 
 }  // namespace tasker::engine

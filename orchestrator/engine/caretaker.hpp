@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "orchestrator/engine/lane_router.hpp"
+#include "orchestrator/engine/worker_rows.hpp"
 #include "orchestrator/ports/housekeeping.hpp"
 
 namespace tasker::engine {
@@ -57,6 +58,7 @@ class Caretaker {
     Duties duties_;
     std::unique_ptr<ports::Housekeeping> store_;
     bool serving_written_ = false;
+    WorkerRows worker_rows_;
     std::mutex mutex_;
     std::condition_variable changed_;
     // Guarded by mutex_.

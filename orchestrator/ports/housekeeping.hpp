@@ -26,7 +26,9 @@ class Housekeeping {
     /// Says that this orchestrator is alive (tasker_orchestrators.last_seen_at).
     virtual void beat() = 0;
     virtual void set_state(const std::string& state, const std::string& endpoints_json) = 0;
-    virtual void write_workers(const std::vector<core::SessionView>& sessions) = 0;
+    /// Writes these rows of the worker list; sessions that are not `known` any more are `gone`.
+    virtual void write_workers(const std::vector<core::SessionView>& rows,
+                               const std::vector<std::string>& known) = 0;
     /// NOTIFY tasker_done for each task, outside of any turn.
     virtual void notify_done(const std::vector<std::int64_t>& task_ids) = 0;
 };

@@ -64,9 +64,10 @@ void HousekeepingStore::set_state(const std::string& state, const std::string& e
     });
 }
 
-void HousekeepingStore::write_workers(const std::vector<core::SessionView>& sessions) {
+void HousekeepingStore::write_workers(const std::vector<core::SessionView>& rows,
+                                      const std::vector<std::string>& known) {
     ArrayText columns[13];
-    for (const auto& view : sessions) {
+    for (const auto& view : rows) {
         columns[0].add_text(view.spec.session);
         columns[1].add_text(view.spec.worker_id);
         columns[2].add_text(view.spec.language);
@@ -116,9 +117,9 @@ void HousekeepingStore::write_workers(const std::vector<core::SessionView>& sess
             " (session = ANY ($2::text[])) AND (epoch = $1 OR last_heartbeat_at < clock_timestamp() - "
             "interval '1 min')",
             epoch_, [&] {
-                ArrayText known;
-                for (const auto& view : sessions) known.add_text(view.spec.session);
-                return known.take();
+                ArrayText names;
+                for (const auto& session : known) names.add_text(session);
+                return names.take();
             }());
     });
 }

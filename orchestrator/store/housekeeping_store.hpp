@@ -25,7 +25,8 @@ class HousekeepingStore final : public ports::Housekeeping {
     HousekeepingStore(const std::string& database_url, std::int64_t epoch);
     void beat() override;
     void set_state(const std::string& state, const std::string& endpoints_json) override;
-    void write_workers(const std::vector<core::SessionView>& sessions) override;
+    void write_workers(const std::vector<core::SessionView>& rows,
+                       const std::vector<std::string>& known) override;
     void notify_done(const std::vector<std::int64_t>& task_ids) override;
 
   private:

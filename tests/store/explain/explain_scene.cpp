@@ -28,7 +28,9 @@ core::SessionView worker(const std::string& name, std::vector<std::string> handl
 }
 
 void ExplainScene::announce(const std::vector<core::SessionView>& sessions) {
-    caretaker_.write_workers(sessions);
+    std::vector<std::string> known;
+    for (const auto& view : sessions) known.push_back(view.spec.session);
+    caretaker_.write_workers(sessions, known);
 }
 
 TaskExplanation ExplainScene::explain(std::int64_t task_id) {

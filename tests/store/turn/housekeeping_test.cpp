@@ -87,7 +87,8 @@ TEST_F(Housekeeping, BeatsWhileItsEpochRulesAndSaysWhenItDoesNot) {
 }
 
 TEST_F(Housekeeping, WritesTheWorkerListAndMarksThoseThatAreGone) {
-    store.write_workers({view("aaaa", core::SessionState::ready), view("bbbb", core::SessionState::greeted)});
+    store.write_workers({view("aaaa", core::SessionState::ready), view("bbbb", core::SessionState::greeted)},
+                        {"aaaa", "bbbb"});
     EXPECT_EQ(
         scene.list(
             "SELECT session || '|' || worker_id || '|' || state || '|' || in_flight || '|' || capacity || "
@@ -98,22 +99,22 @@ TEST_F(Housekeeping, WritesTheWorkerListAndMarksThoseThatAreGone) {
               "t");
     EXPECT_EQ(scene.list("SELECT credit_limit || '/' || free_credit FROM tasker_workers ORDER BY session"),
               "8/6 8/0");
-    store.write_workers({view("bbbb", core::SessionState::ready)});
+    store.write_workers({view("bbbb", core::SessionState::ready)}, {"bbbb"});
     EXPECT_EQ(scene.list("SELECT credit_limit || '/' || free_credit FROM tasker_workers ORDER BY session"),
               "8/0 8/6");
     EXPECT_EQ(scene.list("SELECT session || state || in_flight FROM tasker_workers ORDER BY session"),
               "aaaagone0 bbbbready2");
-    store.write_workers({});
+    store.write_workers({}, {});
     EXPECT_EQ(scene.list("SELECT DISTINCT state FROM tasker_workers"), "gone");
 }
 
 TEST_F(Housekeeping, LeavesSessionsOfAnEarlierEpochTimeToComeBack) {
-    store.write_workers({view("aaaa", core::SessionState::ready)});
+    store.write_workers({view("aaaa", core::SessionState::ready)}, {"aaaa"});
     HousekeepingStore successor{scene.url(), scene.epoch() + 1};
-    successor.write_workers({});
+    successor.write_workers({}, {});
     EXPECT_EQ(scene.one("SELECT state FROM tasker_workers"), "ready");
     scene.execute("UPDATE tasker_workers SET last_heartbeat_at = now() - interval '2 min'");
-    successor.write_workers({});
+    successor.write_workers({}, {});
     EXPECT_EQ(scene.one("SELECT state FROM tasker_workers"), "gone");
 }
 

@@ -49,8 +49,9 @@ class FakeHousekeeping final : public ports::Housekeeping {
     void set_state(const std::string& state, const std::string& endpoints) override {
         script_.call("state " + state + " " + endpoints);
     }
-    void write_workers(const std::vector<core::SessionView>& sessions) override {
-        script_.call("workers " + std::to_string(sessions.size()));
+    void write_workers(const std::vector<core::SessionView>&,
+                       const std::vector<std::string>& known) override {
+        script_.call("workers " + std::to_string(known.size()));
     }
     void notify_done(const std::vector<std::int64_t>& ids) override {
         std::string line = "done";
