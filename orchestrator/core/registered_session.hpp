@@ -37,7 +37,8 @@ struct RegisteredSession {
     std::int32_t in_flight = 0;
     std::int32_t reserved = 0;
     LaneShares shares;
-    std::int32_t excess = 0;  // in flight beyond the limit that was found, not given
+    std::uint32_t hungry_lanes = 0;  // those of `shares` that are hungry, as bits
+    std::int32_t excess = 0;         // in flight beyond the limit that was found, not given
     std::vector<std::string> removed_handlers;
     bool forgotten = false;  // no longer in the registry; an offer may still hold on to it
 };

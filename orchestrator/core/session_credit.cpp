@@ -105,17 +105,21 @@ std::uint32_t SessionRegistry::take_lanes_to_wake() {
     const bool plain_free =
         plain_.subscriptions() == 1 && plain_.open_batches().empty() && !plain_.reserved();
     look_at(plain_.shares(), plain_free ? 1 : 0);
-    for (int lane = 0; lane < settings_.lanes; ++lane) {
-        if (hungry_[static_cast<std::size_t>(lane)] == 0) waiting &= ~(1U << lane);
+    for (const Session* session : hungry_) {
+        if ((waiting & ~lanes) == 0) break;
+        if ((session->hungry_lanes & waiting & ~lanes) != 0) look_at(session->shares, free_credit(*session));
     }
-    for (auto place = sessions_.begin(); place != sessions_.end() && (waiting & ~lanes) != 0; ++place)
-        look_at(place->second->shares, free_credit(*place->second));
     return lanes;
 }
 
 void SessionRegistry::set_hungry(Session& session, int lane, bool hungry) {
     if (std::exchange(session.shares[lane].hungry, hungry) == hungry || session.forgotten) return;
-    hungry_[static_cast<std::size_t>(lane)] += hungry ? 1 : -1;
+    session.hungry_lanes ^= 1U << lane;
+    if (session.hungry_lanes == 0) {
+        hungry_.erase(&session);
+    } else {
+        hungry_.insert(&session);
+    }
 }
 
 void SessionRegistry::forget_hunger(Session& session) {

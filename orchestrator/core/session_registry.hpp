@@ -10,7 +10,6 @@
 // what a restart, a return or a lowered capacity found in flight already (`excess`).
 #pragma once
 
-#include <array>
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -18,6 +17,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "orchestrator/core/lane_shares.hpp"
@@ -56,7 +56,7 @@ struct CreditOffer {
     std::int32_t limit = 0;
     std::int32_t capacity = 0;
     std::int32_t batches_max = 0;
-    bool wanted = false;  // for settle: work for this session waits
+    bool wanted = false;                         // for settle: work for this session waits
     std::shared_ptr<RegisteredSession> owner{};  // null for the plain worker
 };
 
@@ -221,11 +221,11 @@ class SessionRegistry {
     milliseconds returns_until_ = milliseconds::max();
     bool returns_judged_ = false;
     bool credit_appeared_ = false;
-    bool credit_moved_ = false;  // since lanes were last woken
-    std::array<std::int32_t, kLanesMax> hungry_{};  // of each lane: the sessions that it wants more of
-    std::uint32_t away_ = 0;                        // lanes, as bits
-    std::uint32_t working_ = 0;  // between reserve and settle, which looks for itself
-    bool plain_opened_ = false;  // its opening time has passed while somebody was there
+    bool credit_moved_ = false;            // since lanes were last woken
+    std::unordered_set<Session*> hungry_;  // those that some lane wants more of
+    std::uint32_t away_ = 0;               // lanes, as bits
+    std::uint32_t working_ = 0;            // between reserve and settle, which looks for itself
+    bool plain_opened_ = false;            // its opening time has passed while somebody was there
 };
 
 }  // namespace tasker::core

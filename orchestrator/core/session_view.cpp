@@ -63,7 +63,7 @@ bool SessionRegistry::take_credit_appeared() {
 
 std::optional<std::string> SessionRegistry::sanity_check() const {
     std::int64_t total = flights_.count_held("");
-    auto hungry = hungry_;
+    std::size_t hungry = 0;
     for (const auto& [name, kept] : sessions_) {
         const Session& session = *kept;
         const std::string where = "session " + name + ": ";
@@ -78,7 +78,8 @@ std::optional<std::string> SessionRegistry::sanity_check() const {
         for (int lane = 0; lane < kLanesMax; ++lane) {
             const auto& share = session.shares[lane];
             reserved += share.reserved;
-            if (share.hungry) --hungry[static_cast<std::size_t>(lane)];
+            if (share.hungry != ((session.hungry_lanes >> lane & 1U) != 0))
+                return where + "whether lane " + std::to_string(lane) + " wants more is kept wrongly";
             if (share.in_flight != by_lane[static_cast<std::size_t>(lane)] || share.reserved < 0) {
                 return where + "lane " + std::to_string(lane) + " is said to have " +
                        std::to_string(share.in_flight) + " in flight and " + std::to_string(share.reserved) +
@@ -97,10 +98,12 @@ std::optional<std::string> SessionRegistry::sanity_check() const {
         if (session.state == SessionState::lost && held != 0) return where + "lost, but holds credit";
         if (session.state == SessionState::ready && !session.subscribed)
             return where + "ready, not subscribed";
+        if (session.hungry_lanes != 0 && !hungry_.contains(kept.get()))
+            return where + "wanted, but not listed";
+        if (session.hungry_lanes != 0) ++hungry;
         total += held;
     }
-    if (std::any_of(hungry.begin(), hungry.end(), [](auto count) { return count != 0; }))
-        return "the sessions that a lane wants are miscounted";
+    if (hungry != hungry_.size()) return "the sessions that a lane wants more of are miscounted";
     // Batches of sessions that have not said hello yet hold credit too.
     if (total > in_flight_total_) return "the sum of credit in flight is too small";
     if (flights_.count_all_held() != in_flight_total_) {

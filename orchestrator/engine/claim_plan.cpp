@@ -24,6 +24,13 @@ std::size_t ClaimPlanner::served_by(std::string_view session, ports::CreditPool&
     return place;
 }
 
+void ClaimPlanner::find_sets(const std::vector<core::CreditOffer>& offers, ports::CreditPool& credit,
+                             const HandlerKeys& keys) {
+    offered_.clear();
+    offered_.reserve(offers.size());
+    for (const auto& offer : offers) offered_.push_back(served_by(offer.session, credit, keys));
+}
+
 // A plain worker has one open batch, and a batch has one key: take the keys that may have work in turn.
 std::optional<std::int32_t> ClaimPlanner::next_plain_key(const Keys& served, const HandlerKeys& keys) {
     for (std::size_t i = 0; i < served.size(); ++i) {
@@ -67,10 +74,10 @@ bool ClaimPlanner::plan(const std::vector<core::CreditOffer>& offers, ports::Cre
                         const HandlerKeys& keys, ports::TurnInput& input) {
     std::vector<std::vector<std::size_t>> members;  // by set
     std::optional<std::size_t> plain;
+    find_sets(offers, credit, keys);
     for (std::size_t i = 0; i < offers.size(); ++i) {
-        if (offers[i].free == 0) continue;
-        const auto set = served_by(offers[i].session, credit, keys);
-        if (sets_[set].empty()) continue;
+        const auto set = offered_[i];
+        if (offers[i].free == 0 || sets_[set].empty()) continue;
         if (offers[i].batches_max == 1) {
             plain = i;
             continue;
@@ -84,7 +91,7 @@ bool ClaimPlanner::plan(const std::vector<core::CreditOffer>& offers, ports::Cre
         if (!members[set].empty()) profiles.emplace(sets_[set], std::move(members[set]));
     }
     if (plain) {
-        const auto key = next_plain_key(sets_[served_by(offers[*plain].session, credit, keys)], keys);
+        const auto key = next_plain_key(sets_[offered_[*plain]], keys);
         if (key) profiles[{*key}].push_back(*plain);
     }
     input.sessions.clear();
@@ -107,17 +114,18 @@ bool ClaimPlanner::plan(const std::vector<core::CreditOffer>& offers, ports::Cre
 
 void ClaimPlanner::mark_wanted(std::vector<core::CreditOffer>& offers, ports::CreditPool& credit,
                                const HandlerKeys& keys, const std::set<std::int32_t>& resting) {
+    if (offered_.size() != offers.size()) find_sets(offers, credit, keys);
+    const auto sets = std::exchange(offered_, {});
     if (!keys.any_waiting()) return;
-    std::vector<std::optional<bool>> wanted;  // by set
-    for (auto& offer : offers) {
-        const auto set = served_by(offer.session, credit, keys);
-        if (wanted.size() <= set) wanted.resize(set + 1);
+    std::vector<std::optional<bool>> wanted(sets_.size());
+    for (std::size_t i = 0; i < offers.size(); ++i) {
+        const auto set = sets[i];
         if (!wanted[set]) {
             wanted[set] = std::any_of(sets_[set].begin(), sets_[set].end(), [&](std::int32_t key) {
                 return keys.may_wait(key) && !resting.contains(key);
             });
         }
-        offer.wanted = *wanted[set];
+        offers[i].wanted = *wanted[set];
     }
 }
 

@@ -27,6 +27,7 @@ class ClaimPlanner {
     void forget_sessions() {
         served_.clear();
         sets_.clear();
+        offered_.clear();
     }
 
     /// Fills keys, slots and sessions of `input`; sessions are those that get slots. Returns true when a
@@ -51,12 +52,15 @@ class ClaimPlanner {
 
     /// Sessions of the same keys share one set, however many they are.
     std::size_t served_by(std::string_view session, ports::CreditPool& credit, const HandlerKeys& keys);
+    void find_sets(const std::vector<core::CreditOffer>& offers, ports::CreditPool& credit,
+                   const HandlerKeys& keys);
     std::optional<std::int32_t> next_plain_key(const Keys& served, const HandlerKeys& keys);
     void add_profile(const std::vector<core::CreditOffer>& offers, const std::vector<std::size_t>& members,
                      int profile, ports::TurnInput& input);
 
     core::TextMap<std::size_t> served_;  // session → place in sets_
     std::vector<Keys> sets_;
+    std::vector<std::size_t> offered_;  // the set of each offer: found by `plan`, used up by `mark_wanted`
     std::size_t plain_turn_ = 0;
     std::size_t slots_max_ = kSlotsPerTurnMax;
 };

@@ -15,7 +15,7 @@ IDLE_NAMESPACE = "bench_idle"
 
 
 def run(options: argparse.Namespace) -> base.Report:
-    tasks = options.tasks or 2500
+    tasks = options.tasks or 8000
     count = options.sessions
     work = base.workers_of(options)
     waiting = Workers(capacity=1, sessions=count, namespace=IDLE_NAMESPACE)

@@ -18,7 +18,8 @@ class Plan : public ::testing::Test {
     Plan() { keys.replace({{1, "shop", "A"}, {2, "shop", "B"}, {3, "bank", "A"}}); }
 
     static core::CreditOffer offer(std::string_view session, int free, int in_flight = 0, int capacity = 4) {
-        return {session, free, in_flight, free + in_flight, capacity, session.empty() ? 1 : 0, false, nullptr};
+        return {session, free,   in_flight, free + in_flight, capacity, session.empty() ? 1 : 0,
+                false,   nullptr};
     }
     // Per profile: "A B(scan) | s1 s1 s2".
     static std::map<int, std::string> profiles(const ports::TurnInput& input) {
