@@ -20,9 +20,9 @@ using std::chrono::milliseconds;
 constexpr int kRepeatsMax = 20;
 constexpr milliseconds kPauseAfterFailure{50};
 constexpr milliseconds kOwnWorkPause{1000};
-// A turn of few messages tells the ends of tasks with its commit: whoever waits for one hears of it a thread and
-// a round trip sooner. Only one transaction that notifies can commit at a time, so large turns leave that to
-// the caretaker.
+// A turn of few messages tells the ends of tasks with its commit: whoever waits for one hears of it a thread
+// and a round trip sooner. Only one transaction that notifies can commit at a time, so large turns leave that
+// to the caretaker.
 constexpr std::size_t kNotifyWithCommitMax = 8;
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Which rows of tasker_workers are worth writing now. Each second every session's heartbeat is a little younger:
-// with a thousand sessions writing that down would be most of what an idle orchestrator does.
+// Which rows of tasker_workers are worth writing now. Each second every session's heartbeat is a little
+// younger: with a thousand sessions writing that down would be most of what an idle orchestrator does.
 #pragma once
 
 #include <cstddef>
@@ -12,8 +12,8 @@
 
 namespace tasker::engine {
 
-/// Sessions of which nothing has changed but the age of their heartbeat are written in turn, so many at a time.
-/// Up to so many, each is written each time.
+/// Sessions of which nothing has changed but the age of their heartbeat are written in turn, so many at a
+/// time. Up to so many, each is written each time.
 inline constexpr std::size_t kRefreshedAtOnce = 200;
 
 class WorkerRows {

@@ -113,7 +113,7 @@ struct TurnInput {
     std::vector<ClaimSlots> slots;
     std::vector<std::string> sessions;
     int batch_size = 10;
-    bool due = false;  // move retries and held tasks whose time has come into the ready index
+    bool due = false;          // move retries and held tasks whose time has come into the ready index
     bool notify_done = false;  // NOTIFY tasker_done with the commit: for small turns, see listener.cpp
 
     bool writes_anything() const {

@@ -231,8 +231,8 @@ ports::TurnResult TurnStore::run_turn(std::int64_t turn, const ports::TurnInput&
                 result.claims.push_back(claimed_step(row));
                 break;
             case 't':
-                result.tasks.push_back({row[kTaskId].as<std::int64_t>(), row[kInfo].as<std::string>(),
-                                        !row[kName].is_null()});
+                result.tasks.push_back(
+                    {row[kTaskId].as<std::int64_t>(), row[kInfo].as<std::string>(), !row[kName].is_null()});
                 break;
             case 'o':
                 result.orphans.push_back({row[kOrd].as<std::size_t>() - 1, row[kInfo].as<std::string>(),

@@ -59,7 +59,8 @@ TEST_F(Report, TheEndOfATaskIsNotifiedWithTheTurnWhereItIsToldTo) {
     std::vector<std::string> payloads;
     const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(10);
     while (payloads.empty() && std::chrono::steady_clock::now() < limit) {
-        for (const auto& notification : listener.take_notifications()) payloads.push_back(notification.payload);
+        for (const auto& notification : listener.take_notifications())
+            payloads.push_back(notification.payload);
     }
     EXPECT_EQ(payloads, std::vector{std::to_string(tasks[0])});
 }

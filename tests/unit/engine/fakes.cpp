@@ -355,7 +355,8 @@ bool FakeCredit::settle(int, const std::vector<core::CreditOffer>& settled,
                 offer.free -= static_cast<std::int32_t>(batch.step_ids.size());
         }
     }
-    for (std::size_t i = 0; i < settled.size(); ++i) wanted[std::string(settled[i].session)] = settled[i].wanted;
+    for (std::size_t i = 0; i < settled.size(); ++i)
+        wanted[std::string(settled[i].session)] = settled[i].wanted;
     return more > 0 && more-- > 0;
 }
 void FakeCredit::set_away(int, bool is_away) {
