@@ -168,9 +168,10 @@ def test_settings_can_be_replaced():
 
 def test_tasker_stands_among_the_peers():
     names = [one.name for one in run.Session(run.parse(["--with-tasker"])).contestants()]
-    assert sorted(names) == sorted([*catalog.BY_NAME, "tasker-native", "tasker-python"])
+    assert sorted(names) == sorted([*catalog.BY_NAME, "tasker-defaults", "tasker-native", "tasker-python"])
     places = [names.index(one.name) for one in tasker.CONTESTANTS]
-    assert 0 < places[0] < places[1] - 1 and places[1] < len(names) - 1
+    assert places[0] > 0 and places[-1] < len(names) - 1, "neither first nor last"
+    assert all(later - earlier > 1 for earlier, later in zip(places, places[1:])), "with peers between them"
 
 
 def test_figures_of_taskers_own_benchmark_are_read():
