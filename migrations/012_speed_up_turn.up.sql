@@ -104,6 +104,7 @@ DECLARE
     v_claim tasker_turn_assignment[] := '{}';
     v_ids bigint[] := '{}'; v_starting bigint[] := '{}'; v_held bigint[]; v_more int[] := '{}'; v_locked int[] := '{}';
     v_count int; v_expected int; v_has_dead boolean := false; v_has_late boolean := false; v_has_other boolean := false;
+    v_has_moved_task boolean := false;
     v_scan_all boolean := p_due OR cardinality(h_step_id) > 0 OR cardinality(o_step_id) > 0;
 BEGIN
     -- The epoch guard: a predecessor that was frozen or cut off can commit nothing.
@@ -537,6 +538,7 @@ BEGIN
                NULL::int, NULL::boolean, NULL::bigint, NULL, NULL::bigint, NULL::int, NULL::int, NULL::int, NULL::int,
                NULL, NULL, NULL
         FROM changed c WHERE c.new_state <> c.old_state;
+        v_has_moved_task := FOUND;
     END IF;
 
     -- Dead letters: orphans that end in error, failures at the limit, requests too large; nothing else. A success
@@ -694,5 +696,9 @@ BEGIN
             NULL::bigint, NULL::int, NULL::boolean, NULL::bigint, NULL, NULL::bigint, NULL::int, NULL::int, NULL::int,
             NULL::int, NULL, NULL, NULL
         FROM unnest(v_grant) g;
+    END IF;
+    -- Who notifies waits at the commit for others that do: that is no lock to give up for.
+    IF p_notify AND v_has_moved_task THEN
+        PERFORM set_config('lock_timeout', '0', true);
     END IF;
 END $$;

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import psycopg
+import psycopg.sql
 import pytest
 
 from checks import assert_all_consistent, assert_first_attempts, assert_started_once
@@ -164,3 +168,46 @@ def test_a_statement_time_out_of_the_database_does_not_lose_anything(make_system
     system.start_orchestrator()
     put_under_load(system)
     assert_all_ended_well(system)
+
+
+def test_a_submitter_that_hangs_at_its_commit_only_delays(
+    own_server: OwnServer, make_system: SystemFactory
+) -> None:
+    """One transaction that notifies commits at a time: to wait for another one is no locked task."""
+    system = make_system(on=own_server, settings=short(resend_ms=200), start=False)
+    system.load_template(one_step("one", NOOP))
+    with psycopg.connect(system.url, autocommit=True) as console:
+        # Only who asks for it waits for a standby, and there is none.
+        console.execute(
+            psycopg.sql.SQL("ALTER DATABASE {} SET synchronous_commit = local").format(
+                psycopg.sql.Identifier(console.info.dbname)
+            )
+        )
+        console.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+        console.execute("SELECT pg_reload_conf()")
+    system.start_orchestrator()
+    with OddWorker(system, [NOOP]) as worker, psycopg.connect(system.url, autocommit=True) as submitter:
+        task = system.submit("tests/one", {})
+        batch = worker.batch()
+        submitter.execute("CREATE TABLE somebodys (id int)")
+        submitter.execute("SET synchronous_commit = on")
+        hanging = "WITH theirs AS (INSERT INTO somebodys VALUES (1)) SELECT pg_notify('tasker_wake', 'scan')"
+        with ThreadPoolExecutor(1) as pool:
+            commit = pool.submit(submitter.execute, hanging)
+            waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+            wait_until(lambda: system.value(waits), "it waits for the standby")
+            worker.finish(batch)
+            blocked = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'object'"
+            wait_until(
+                lambda: system.value(blocked),
+                "the turn waits for it",
+                on_fail=system.describe,
+            )
+            time.sleep(0.5)  # more than lock_timeout: whoever gives up has done so
+            assert system.value(blocked), "it still waits"
+            submitter.cancel()
+            commit.result()
+        system.wait_for_task(task, "complete")
+    assert system.health()["listener"]["messages_deferred"] == 0
+    assert_first_attempts(system)
+    assert_all_consistent(system)
