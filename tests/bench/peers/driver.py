@@ -12,10 +12,10 @@ import tempfile
 import threading
 from pathlib import Path
 
+from tests.bench import processes
 from tests.bench.peers import install, stores
 from tests.bench.peers.catalog import HERE, Peer
 
-TICKS = os.sysconf("SC_CLK_TCK")
 RUN_LIMIT_S = 120
 
 
@@ -90,26 +90,7 @@ def percentiles(samples: list[float]) -> dict:
 
 def cpu_seconds(pids: list[int]) -> float:
     """User and system time of these processes, all below them, and those that ended below them."""
-    total = 0
-    for pid in pids:
-        for one in descendants(pid):
-            try:
-                fields = Path(f"/proc/{one}/stat").read_text().rsplit(")", 1)[1].split()
-            except OSError:
-                continue  # it ended meanwhile: its parent has its time now
-            total += sum(int(part) for part in fields[11:15])
-    return total / TICKS
-
-
-def descendants(pid: int) -> list[int]:
-    found = [pid]
-    try:
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            for child in (task / "children").read_text().split():
-                found.extend(descendants(int(child)))
-    except OSError:
-        pass
-    return found
+    return processes.cpu_seconds(one for pid in pids for one in processes.descendants(pid))
 
 
 class Driver:

@@ -188,7 +188,7 @@ class Model {
         }
         done_ += static_cast<std::int64_t>(lane.reports.size());
         lane.reports.clear();
-        // As Listener::update_waiting does for the plain worker, which looks at one key per turn.
+        // As Listener::look_for_plain does for the plain worker, which looks at one key per turn.
         for (const auto& offer : lane.offers) {
             const bool used =
                 std::any_of(taken.begin(), taken.end(), [](const auto& b) { return b.session.empty(); });
