@@ -193,16 +193,18 @@ def test_a_submitter_that_hangs_at_its_commit_only_delays(
         hanging = "WITH theirs AS (INSERT INTO somebodys VALUES (1)) SELECT pg_notify('tasker_wake', 'scan')"
         with ThreadPoolExecutor(1) as pool:
             commit = pool.submit(submitter.execute, hanging)
-            waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
-            wait_until(lambda: system.value(waits), "it waits for the standby")
-            worker.finish(batch)
-            # Longer than lock_timeout, in one go: who gives up and begins again never gets there.
-            patient = (
-                "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'object'"
-                " AND clock_timestamp() - waitstart > interval '600 ms'"
-            )
-            wait_until(lambda: system.value(patient), "the turn waits for it", on_fail=system.describe)
-            submitter.cancel()
+            try:
+                waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+                wait_until(lambda: system.value(waits), "it waits for the standby")
+                worker.finish(batch)
+                # Longer than lock_timeout, in one go: who gives up and begins again never gets there.
+                patient = (
+                    "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'object'"
+                    " AND clock_timestamp() - waitstart > interval '600 ms'"
+                )
+                wait_until(lambda: system.value(patient), "the turn waits for it", on_fail=system.describe)
+            finally:
+                submitter.cancel()
             commit.result()
         system.wait_for_task(task, "complete")
     assert system.health()["listener"]["messages_deferred"] == 0
