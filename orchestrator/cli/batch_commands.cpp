@@ -1,31 +1,27 @@
-// tasker batch list|show|discrepancies
+// tasker batch list|show|discrepancies|acknowledge
 #include <fmt/format.h>
 
 #include <memory>
 
-#include "orchestrator/cli/answers.hpp"
+#include "orchestrator/api/query.hpp"
 #include "orchestrator/cli/command_groups.hpp"
+#include "orchestrator/cli/list_options.hpp"
+#include "orchestrator/cli/operations.hpp"
+#include "orchestrator/cli/show/answers.hpp"
 #include "orchestrator/core/states.hpp"
-#include "orchestrator/store/queries.hpp"
 
 namespace tasker::cli {
 namespace {
 
-struct ListOptions {
+struct BatchListOptions {
     std::optional<std::int64_t> task_id;
     std::string state;
-    int limit = 50;
+    std::shared_ptr<ListOptions> common;
 };
 
-void print_table(const Context& context, const std::string& title, const Table& table, const char* empty) {
-    if (!title.empty()) context.print("\n" + styled(title, Style::bold, context.color()));
-    std::string text = table.text(context.color());
-    if (text.empty()) {
-        context.print(empty);
-        return;
-    }
-    text.pop_back();
-    context.print(text);
+void print_titled(const Context& context, const std::string& title, const Table& table, const char* empty) {
+    context.print("\n" + styled(title, Style::bold, context.color()));
+    print_table(context, table, empty);
 }
 
 std::string worker_text(const Json& row) {
@@ -34,16 +30,24 @@ std::string worker_text(const Json& row) {
     return worker.empty() ? "session " + cell_text(row["session"]) : worker;
 }
 
-ExitCode list(const Context& context, const ListOptions& options) {
+/// The state, and beside `timed_out` why its steps ended without a report: seldom has a time run out.
+Cell batch_state_cell(const Json& row) {
+    Cell cell = state_cell(row["state"]);
+    const std::string reason = cell_text(row["ended_by"]);
+    if (!reason.empty()) cell.text += fmt::format(" ({})", reason);
+    return cell;
+}
+
+ExitCode list(const Context& context, const BatchListOptions& options) {
     if (!options.state.empty() && !core::parse_batch_state(options.state)) {
         throw CommandError(
             ExitCode::usage, fmt::format("\"{}\" is no state of a batch", options.state),
             "created, published, executing, completed, partially_failed, failed, timed_out or cancelled");
     }
     auto connection = context.connect_checked();
-    const std::string answer = store::batch_list_json(
+    const std::string answer = api::batch_list_json(
         connection, {options.task_id, options.state.empty() ? std::nullopt : std::optional(options.state),
-                     options.limit});
+                     options.common->limit, options.common->read()});
     if (context.json) {
         print_answer(context, answer);
         return ExitCode::ok;
@@ -57,19 +61,23 @@ ExitCode list(const Context& context, const ListOptions& options) {
                  {"COMPLETION"},
                  {"WORKER"},
                  {"CREATED"}});
-    for (const auto& row : parse_answer(answer)) {
+    const Json rows = parse_answer(answer);
+    for (const auto& row : rows) {
         table.add(
             {cell_text(row["batch_id"]),
              row["task_id"].is_null() ? "several" : cell_text(row["task_id"]),
              cell_text(row["handler_class"]),
-             state_cell(row["state"]),
+             batch_state_cell(row),
              state_cell(row["reconciliation_status"]),
              fmt::format("{}/{}", cell_text(row["partial_results_received"]), cell_text(row["batch_size"])),
              row["final_completion_received"].get<bool>() ? "yes" : "no",
              worker_text(row),
              {cell_time(row["created_at"]), Style::dim}});
     }
-    print_table(context, "", table, "no such batch");
+    print_table(context, table, "no such batch");
+    if (rows.empty()) return ExitCode::ok;
+    const std::string more = more_text(*options.common, rows.size(), cell_text(rows.back()["batch_id"]));
+    if (!more.empty()) context.print(more);
     return ExitCode::ok;
 }
 
@@ -92,7 +100,7 @@ void print_deliveries(const Context& context, const Json& batch) {
                    {cell_time(step["reported_at"]), Style::dim},
                    state_cell(step["state"])});
     }
-    print_table(context, "steps", table, "none");
+    print_titled(context, "steps", table, "none");
 }
 
 void print_ledger(const Context& context, const Json& batch) {
@@ -112,7 +120,7 @@ void print_ledger(const Context& context, const Json& batch) {
 
 ExitCode show(const Context& context, const std::string& id) {
     auto connection = context.connect_checked();
-    const auto answer = store::batch_json(connection, id);
+    const auto answer = api::batch_json(connection, id);
     if (!answer)
         throw CommandError(ExitCode::not_found, fmt::format("there is no batch {}", id),
                            "see `tasker batch list`");
@@ -121,10 +129,10 @@ ExitCode show(const Context& context, const std::string& id) {
         return ExitCode::ok;
     }
     const Json batch = parse_answer(*answer);
-    const auto state = cell_text(batch["state"]);
+    const Cell state = batch_state_cell(batch);
     context.print(fmt::format("batch {}  {}  {}", cell_text(batch["batch_id"]),
                               cell_text(batch["batch_uuid"]),
-                              styled(state, style_of_state(state), context.color())));
+                              styled(state.text, state.style, context.color())));
     context.print(fmt::format("  {} in namespace {}, sent to {}, epoch {} turn {}",
                               cell_text(batch["handler_class"]), cell_text(batch["namespace"]),
                               printable(worker_text(batch)), cell_text(batch["epoch"]),
@@ -139,7 +147,7 @@ ExitCode show(const Context& context, const std::string& id) {
                          state_cell(row["from_state"]),
                          state_cell(row["to_state"])});
     }
-    print_table(context, "transitions", transitions, "none");
+    print_titled(context, "transitions", transitions, "none");
     const auto verdict = cell_text(batch["reconciliation_status"]);
     context.print(fmt::format("\n{}  {}: {} of {} steps reported, completion {}",
                               styled("reconciliation", Style::bold, context.color()),
@@ -151,12 +159,17 @@ ExitCode show(const Context& context, const std::string& id) {
                                   cell_text(difference.value("step_id", Json())),
                                   printable(cell_text(difference.value("detail", Json())))));
     }
+    if (!batch["acknowledged_at"].is_null()) {
+        context.print(fmt::format("  acknowledged at {} by {}: {}", cell_time(batch["acknowledged_at"]),
+                                  printable(cell_text(batch["acknowledged_by"])),
+                                  printable(cell_text(batch["acknowledged_reason"]))));
+    }
     return ExitCode::ok;
 }
 
-ExitCode discrepancies(const Context& context, int limit) {
+ExitCode discrepancies(const Context& context, int limit, bool all) {
     auto connection = context.connect_checked();
-    const std::string answer = store::discrepancies_json(connection, limit);
+    const std::string answer = api::discrepancies_json(connection, limit, all);
     if (context.json) {
         print_answer(context, answer);
         return ExitCode::ok;
@@ -179,9 +192,41 @@ ExitCode discrepancies(const Context& context, int limit) {
                    cell_text(row["detail"]),
                    {cell_time(row["created_at"]), Style::dim}});
     }
-    print_table(context, "", table,
-                "no discrepancy: partial results and completions agree in every reconciled batch");
+    print_table(
+        context, table,
+        all ? "no discrepancy: partial results and completions agree in every reconciled batch"
+            : "no open discrepancy; --all shows those that a lost worker explains, and acknowledged ones");
     return ExitCode::ok;
+}
+
+void add_discrepancies(CLI::App* group, Context& context) {
+    auto limit = std::make_shared<int>(200);
+    auto all = std::make_shared<bool>(false);
+    CLI::App* differ = group->add_subcommand("discrepancies", "batches whose reports and completion differ");
+    differ->add_flag("--all", *all, "also what the loss of a worker explains, and what was acknowledged");
+    differ->add_option("--limit", *limit, "how many (default 200)")
+        ->type_name("N")
+        ->check(CLI::Range(1, 100'000).description(""));
+    differ->footer(
+        "Lists what nothing explains and nobody has acknowledged: `tasker batch acknowledge` closes it.");
+    context.on_run(differ, [&context, limit, all] { return discrepancies(context, *limit, *all); });
+}
+
+void add_acknowledge(CLI::App* group, Context& context) {
+    CLI::App* command = group->add_subcommand("acknowledge", "close the discrepancies of a batch");
+    auto id = std::make_shared<std::int64_t>();
+    command->add_option("batch", *id, "its number")->required()->type_name("BATCH_ID");
+    const auto note = add_note_options(command);
+    command->get_option("--reason")->required();
+    command->footer(
+        std::string(
+            "Somebody has looked at it: it is listed no more, and health does not count it. The batch\n"
+            "itself stays as it is. What differs later opens it again.\n\n") +
+        kOperationExitCodes + "\nExample:\n  tasker batch acknowledge 42 --reason 'counted by hand'");
+    context.on_run(command, [&context, id, note] {
+        auto connection = context.connect_checked();
+        return report_operation(context, api::acknowledge_batch(connection, *id, *note));
+    });
 }
 
 }  // namespace
@@ -196,9 +241,10 @@ void add_batch_commands(CLI::App& app, Context& context) {
         "Examples:\n"
         "  tasker batch list --task 17\n"
         "  tasker batch show 42\n"
-        "  tasker batch discrepancies --json");
+        "  tasker batch discrepancies --json\n"
+        "  tasker batch acknowledge 42 --reason 'counted by hand, nothing is missing'");
 
-    auto list_options = std::make_shared<ListOptions>();
+    auto list_options = std::make_shared<BatchListOptions>();
     CLI::App* list_command = group->add_subcommand("list", "list batches, the newest first");
     list_command->add_option("--task", list_options->task_id, "only batches with steps of this task")
         ->type_name("ID");
@@ -207,9 +253,11 @@ void add_batch_commands(CLI::App& app, Context& context) {
             "--state", list_options->state,
             "created, published, executing, completed, partially_failed, failed, timed_out or cancelled")
         ->type_name("STATE");
-    list_command->add_option("--limit", list_options->limit, "how many (default 50)")
-        ->type_name("N")
-        ->check(CLI::Range(1, 100'000).description(""));
+    list_options->common = add_list_options(list_command);
+    list_command->footer(
+        "--template and --error look at the steps of a batch: at their last error.\n"
+        "\n"
+        "Examples:\n  tasker batch list --task 17\n  tasker batch list --state timed_out --since 1d");
     context.on_run(list_command, [&context, list_options] { return list(context, *list_options); });
 
     auto id = std::make_shared<std::string>();
@@ -222,12 +270,8 @@ void add_batch_commands(CLI::App& app, Context& context) {
         "duplicate, stale_attempt, late or unknown.");
     context.on_run(show_command, [&context, id] { return show(context, *id); });
 
-    auto limit = std::make_shared<int>(200);
-    CLI::App* differ = group->add_subcommand("discrepancies", "batches whose reports and completion differ");
-    differ->add_option("--limit", *limit, "how many (default 200)")
-        ->type_name("N")
-        ->check(CLI::Range(1, 100'000).description(""));
-    context.on_run(differ, [&context, limit] { return discrepancies(context, *limit); });
+    add_discrepancies(group, context);
+    add_acknowledge(group, context);
 }
 
 }  // namespace tasker::cli

@@ -18,7 +18,9 @@ void add_dlq_commands(CLI::App& app, Context& context);
 void add_batch_commands(CLI::App& app, Context& context);
 void add_worker_commands(CLI::App& app, Context& context);
 void add_health_commands(CLI::App& app, Context& context);
+void add_attention_commands(CLI::App& app, Context& context);
 void add_db_commands(CLI::App& app, Context& context);
+void add_manual_commands(CLI::App& app, Context& context);
 
 /// Builds the whole command line: global options, help texts, groups.
 void build_command_line(CLI::App& app, Context& context);

@@ -3,21 +3,20 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <csignal>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <optional>
 
+#include "orchestrator/cli/settings_file.hpp"
+#include "orchestrator/cli/show/table.hpp"
 #include "orchestrator/options/load.hpp"
-#include "orchestrator/store/migrator.hpp"
+#include "orchestrator/postgres/migrator.hpp"
 #include "orchestrator/util/check.hpp"
 
 namespace tasker::cli {
-namespace {
-
-constexpr const char* kDefaultConfig = "config/orchestrator.yaml";
-
-}  // namespace
-
 const char* to_string(ExitCode code) {
     switch (code) {
         case ExitCode::ok:
@@ -49,15 +48,15 @@ ExitCode Context::run() {
     } catch (const CommandError& error) {
         print_error(error.code(), error.what(), error.advice());
         return error.code();
-    } catch (const store::DatabaseError& error) {
+    } catch (const postgres::DatabaseError& error) {
         if (error.connection_is_gone()) {
-            const bool doubt = error.kind() == store::DbFailure::in_doubt;
+            const bool doubt = error.kind() == postgres::DbFailure::in_doubt;
             print_error(ExitCode::database_unreachable, error.what(),
                         doubt ? "what was asked may or may not have been done: look before you repeat it"
                               : "check that the server runs, then repeat the command");
             return ExitCode::database_unreachable;
         }
-        print_error(ExitCode::failed, fmt::format("the database refused: {}", error.what()), "");
+        print_refusal(error);
         return ExitCode::failed;
     } catch (const std::exception& error) {
         print_error(ExitCode::failed, error.what(), "");
@@ -65,19 +64,55 @@ ExitCode Context::run() {
     }
 }
 
+void Context::print_refusal(const postgres::DatabaseError& error) const {
+    if (error.kind() == postgres::DbFailure::read_only) {
+        print_error(
+            ExitCode::failed, fmt::format("the database is read-only: {}", error.what()),
+            read_only_.empty() ? "it has become read-only meanwhile: is it a replica now?" : read_only_);
+        return;
+    }
+    const std::string state = error.sqlstate().empty() ? "" : fmt::format(" (SQLSTATE {})", error.sqlstate());
+    print_error(ExitCode::failed, fmt::format("the database refused: {}{}", error.what(), state), "");
+}
+
 DatabaseChoice Context::database() const {
-    if (auto choice = choose_database(database_option, std::filesystem::current_path())) return *choice;
+    DatabaseChoice choice = choose_database(database_option, std::filesystem::current_path());
+    if (!choice.remark.empty()) remark(choice.remark);
+    if (choice.stopped) {
+        throw CommandError(
+            ExitCode::database_unreachable,
+            "TASKER_DATABASE_URL belongs to a tasker dev that has stopped, and none runs here or above",
+            "start `tasker dev` again; commands and workers find it without the variables, so also: unset "
+            "TASKER_DATABASE_URL TASKER_STEPS_ENDPOINT TASKER_RESULTS_ENDPOINT TASKER_COMMAND_ENDPOINT");
+    }
+    if (!choice.url.empty()) return choice;
     if (!settings().database.url.empty()) return {settings().database.url, "the configuration"};
     throw CommandError(ExitCode::database_unreachable, "no database is known",
                        "start one with `tasker dev`, or name it: --database URL or TASKER_DATABASE_URL "
                        "(postgresql://user@host:5432/name)");
 }
 
-store::Connection Context::connect() const {
-    const DatabaseChoice choice = database();
+postgres::Address Context::address(const std::string& database_url) const {
+    options::Database defaults;
+    const options::Database* chosen = &defaults;
     try {
-        return store::Connection(choice.url, {.application_name = "tasker command line"});
-    } catch (const store::CannotConnect& error) {
+        chosen = &settings().database;
+    } catch (const CommandError&) {
+        // A worker's machine may hold endpoints that only an orchestrator may not use. What needs the
+        // settings themselves complains.
+        if (!config_option.empty()) throw;
+    }
+    return {database_url, chosen->connect_timeout};
+}
+
+postgres::Connection Context::connect() const {
+    const DatabaseChoice choice = database();
+    const postgres::Address to = address(choice.url);
+    try {
+        postgres::Connection connection(to, {.application_name = "tasker command line"});
+        read_only_ = connection.ground().read_only;
+        return connection;
+    } catch (const postgres::CannotConnect& error) {
         throw CommandError(
             ExitCode::database_unreachable, error.what(),
             fmt::format("the URL came from {}; check that the server runs and the URL is right, or "
@@ -86,23 +121,17 @@ store::Connection Context::connect() const {
     }
 }
 
-store::Connection Context::connect_checked() const {
-    store::Connection connection = connect();
-    const auto check = store::check_schema(connection);
-    if (check.verdict != store::SchemaVerdict::ok)
+postgres::Connection Context::connect_checked() const {
+    postgres::Connection connection = connect();
+    const auto check = postgres::check_schema(connection);
+    if (check.verdict != postgres::SchemaVerdict::ok)
         throw CommandError(ExitCode::schema_mismatch, check.message);
     return connection;
 }
 
 const options::Options& Context::settings() const {
     if (settings_) return *settings_;
-    std::optional<std::filesystem::path> file;
-    if (!config_option.empty()) {
-        file = config_option;
-    } else if (std::filesystem::exists(kDefaultConfig)) {
-        file = kDefaultConfig;
-    }
-    auto loaded = options::load_options(file);
+    auto loaded = options::load_options(settings_file(config_option));
     if (!loaded) {
         std::string text = "the configuration is not usable:";
         for (const auto& problem : loaded.error()) text += "\n  " + yaml::to_string(problem);
@@ -127,17 +156,29 @@ bool Context::color() const {
 }
 
 void Context::print_json(const Json& document) const {
-    print(document.dump(2, ' ', false, Json::error_handler_t::replace));
+    write(document.dump(2, ' ', false, Json::error_handler_t::replace));
 }
 
-void Context::print(std::string_view line) const {
-    std::fwrite(line.data(), 1, line.size(), stdout);
-    std::fputc('\n', stdout);
-    std::fflush(stdout);
+void Context::print(std::string_view text) const {
+    json ? write(text) : write(printable_lines(text, color()));
+}
+
+void Context::write(std::string_view line) const {
+    const bool written = std::fwrite(line.data(), 1, line.size(), stdout) == line.size() &&
+                         std::fputc('\n', stdout) != EOF && std::fflush(stdout) == 0;
+    if (written) return;
+    // Whoever read has had enough (`| head`): end like every other program, without a word.
+    if (errno == EPIPE) {
+        ::signal(SIGPIPE, SIG_DFL);
+        ::raise(SIGPIPE);
+    }
+    const std::string reason = std::strerror(errno);
+    throw CommandError(ExitCode::failed, "cannot write the answer to standard output: " + reason,
+                       "what the command changes is done: look before you repeat it");
 }
 
 void Context::remark(std::string_view line) const {
-    if (!json) std::fprintf(stderr, "%.*s\n", static_cast<int>(line.size()), line.data());
+    if (!json) std::fprintf(stderr, "%s\n", printable_lines(line, false).c_str());
 }
 
 void Context::print_error(ExitCode code, const std::string& message, const std::string& advice) const {
@@ -148,8 +189,8 @@ void Context::print_error(ExitCode code, const std::string& message, const std::
         std::fprintf(stderr, "%s\n", text.c_str());
         return;
     }
-    std::fprintf(stderr, "tasker: %s\n", message.c_str());
-    if (!advice.empty()) std::fprintf(stderr, "        %s\n", advice.c_str());
+    std::fprintf(stderr, "tasker: %s\n", printable_lines(message, false).c_str());
+    if (!advice.empty()) std::fprintf(stderr, "        %s\n", printable_lines(advice, false).c_str());
 }
 
 }  // namespace tasker::cli

@@ -11,7 +11,7 @@
 #include "orchestrator/cli/database_choice.hpp"
 #include "orchestrator/cli/exit_code.hpp"
 #include "orchestrator/options/options.hpp"
-#include "orchestrator/store/connection.hpp"
+#include "orchestrator/postgres/connection.hpp"
 
 namespace tasker::cli {
 
@@ -25,6 +25,7 @@ class Context {
     std::string config_option;
     bool json = false;
     bool no_color = false;
+    bool wide = false;  // tables are not cut to the terminal
 
     /// Makes `action` what `command` does. It runs after the whole command line was read, so that global
     /// options may stand anywhere. It returns the exit code or throws CommandError or store::DatabaseError.
@@ -35,11 +36,14 @@ class Context {
     /// The database's URL and where it was found (see database_choice.hpp). Throws CommandError when none is
     /// known.
     DatabaseChoice database() const;
+    /// `database_url` with database.connect_timeout_ms of the settings. Settings that were named with
+    /// --config must be good; others that are not leave the default.
+    postgres::Address address(const std::string& database_url) const;
     /// A connection to it. Throws CommandError (database_unreachable) with what to do.
-    store::Connection connect() const;
+    postgres::Connection connect() const;
     /// The same, with the schema checked: throws CommandError (schema_mismatch) naming the command that
     /// helps.
-    store::Connection connect_checked() const;
+    postgres::Connection connect_checked() const;
     /// The settings from --config, or from config/orchestrator.yaml where it exists, with the environment
     /// applied. Throws CommandError (usage) listing every problem.
     const options::Options& settings() const;
@@ -49,8 +53,9 @@ class Context {
     bool is_terminal() const;
     /// Prints one JSON document on standard output.
     void print_json(const Json& document) const;
-    /// Prints a line on standard output.
-    void print(std::string_view line) const;
+    /// Prints a line, or several, on standard output: as they are with --json, else with everything escaped that a
+    /// terminal would obey. Throws CommandError (failed) when that cannot be written.
+    void print(std::string_view text) const;
     /// A remark for people on standard error; not printed with --json.
     void remark(std::string_view line) const;
 
@@ -59,11 +64,16 @@ class Context {
     /// bad templates.
     std::function<std::string(const std::string& database_url, const std::string& directory)> load_templates;
 
-  private:
+    /// Prints an error on standard error: as text, or as {"error": {code, message, advice}} with --json.
     void print_error(ExitCode code, const std::string& message, const std::string& advice) const;
 
+  private:
     std::function<ExitCode()> action_;
+    void print_refusal(const postgres::DatabaseError& error) const;
+    void write(std::string_view line) const;
+
     mutable std::optional<options::Options> settings_;
+    mutable std::string read_only_;  // why the database last connected to takes no writes
 };
 
 }  // namespace tasker::cli

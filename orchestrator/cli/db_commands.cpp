@@ -3,10 +3,10 @@
 
 #include <memory>
 
-#include "orchestrator/cli/answers.hpp"
+#include "orchestrator/api/checks/checks.hpp"
 #include "orchestrator/cli/command_groups.hpp"
 #include "orchestrator/cli/retention_commands.hpp"
-#include "orchestrator/store/checks.hpp"
+#include "orchestrator/cli/show/answers.hpp"
 
 namespace tasker::cli {
 namespace {
@@ -17,7 +17,7 @@ struct CheckOptions {
     bool verbose = false;
 };
 
-Json result_json(const store::CheckResult& result) {
+Json result_json(const api::CheckResult& result) {
     Json violations = Json::array();
     for (const auto& violation : result.violations) {
         Json one = {{"object", violation.object}, {"id", violation.id}};
@@ -30,7 +30,7 @@ Json result_json(const store::CheckResult& result) {
             {"violations", violations},        {"took_ms", result.took.count()}};
 }
 
-void print_result(const Context& context, const store::CheckResult& result) {
+void print_result(const Context& context, const api::CheckResult& result) {
     context.print(fmt::format("{}  {} ({}): {}", styled("✘", Style::bad, context.color()), result.check.name,
                               result.check.invariant, result.check.promise));
     for (const auto& violation : result.violations) {
@@ -46,11 +46,11 @@ void print_result(const Context& context, const store::CheckResult& result) {
 
 ExitCode check(const Context& context, const CheckOptions& options) {
     auto connection = context.connect_checked();
-    store::CheckSettings settings;
+    api::CheckSettings settings;
     settings.violations_max = options.limit;
     settings.reconcile_grace =
         std::chrono::milliseconds(static_cast<std::int64_t>(options.grace_seconds * 1000));
-    const auto results = store::run_checks(connection, settings);
+    const auto results = api::run_checks(connection, settings);
     std::int64_t total = 0;
     for (const auto& result : results) total += result.total;
     if (context.json) {

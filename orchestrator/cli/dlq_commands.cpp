@@ -3,9 +3,10 @@
 
 #include <memory>
 
-#include "orchestrator/cli/answers.hpp"
 #include "orchestrator/cli/command_groups.hpp"
+#include "orchestrator/cli/list_options.hpp"
 #include "orchestrator/cli/operations.hpp"
+#include "orchestrator/cli/show/answers.hpp"
 
 namespace tasker::cli {
 namespace {
@@ -35,6 +36,7 @@ constexpr Reason kReasons[] = {
      "its time was over and the handler still ran: a retry would have run beside it"},
     {"retries_exhausted", "it failed in each of its attempts"},
     {"request_too_large", "its request is larger than limits.batch_bytes, so it cannot be sent"},
+    {"request_not_built", "the database cannot build its request; the error has the cause"},
 };
 
 const char* meaning_of(std::string_view word) {
@@ -44,14 +46,16 @@ const char* meaning_of(std::string_view word) {
     return "";
 }
 
-ExitCode list(const Context& context, const store::DeadLetterFilter& filter) {
+ExitCode list(const Context& context, api::DeadLetterFilter filter, const ListOptions& options) {
+    filter.limit = options.limit;
+    filter.more = options.read();
     if (filter.reason && *meaning_of(*filter.reason) == '\0') {
         throw CommandError(ExitCode::usage,
                            fmt::format("\"{}\" is no reason of a dead letter", printable(*filter.reason)),
                            "`tasker dlq list --help` names them");
     }
     auto connection = context.connect_checked();
-    const std::string answer = store::dead_letter_list_json(connection, filter);
+    const std::string answer = api::dead_letter_list_json(connection, filter);
     if (context.json) {
         print_answer(context, answer);
         return ExitCode::ok;
@@ -87,9 +91,9 @@ ExitCode list(const Context& context, const store::DeadLetterFilter& filter) {
                    cell_text(row["last_worker"]),
                    {cell_time(row["created_at"]), Style::dim}});
     }
-    std::string text = table.text(context.color());
-    text.pop_back();
-    context.print(text);
+    print_table(context, table, "");
+    const std::string more = more_text(options, rows.size(), cell_text(rows.back()["dead_letter_id"]));
+    if (!more.empty()) context.print(more);
     return ExitCode::ok;
 }
 
@@ -143,7 +147,7 @@ void print_choices(const Context& context, const Json& row) {
 
 ExitCode show(const Context& context, std::int64_t id) {
     auto connection = context.connect_checked();
-    const auto answer = store::dead_letter_json(connection, id);
+    const auto answer = api::dead_letter_json(connection, id);
     if (!answer) {
         throw CommandError(ExitCode::not_found, fmt::format("there is no dead letter {}", id),
                            "see `tasker dlq list --all`");
@@ -158,34 +162,29 @@ ExitCode show(const Context& context, std::int64_t id) {
     return ExitCode::ok;
 }
 
-std::shared_ptr<std::int64_t> add_id(CLI::App* command) {
-    auto id = std::make_shared<std::int64_t>();
-    command->add_option("id", *id, "the dead letter, as `tasker dlq list` prints it")
-        ->required()
-        ->type_name("ID");
-    return id;
-}
+constexpr const char* kIdMeaning = "the dead letter, as `tasker dlq list` prints it";
 
 void add_list(CLI::App* group, Context& context) {
-    auto filter = std::make_shared<store::DeadLetterFilter>();
+    auto filter = std::make_shared<api::DeadLetterFilter>();
     CLI::App* command = group->add_subcommand("list", "list the open ones, the newest first");
     command->add_flag("--all", filter->all, "also those that are closed");
     command->add_option("--task", filter->task_id, "only of this task")->type_name("ID");
     command
         ->add_option("--reason", filter->reason,
                      "session_lost, timed_out, not_accepted, held_unstarted, handler_still_running, "
-                     "retries_exhausted or request_too_large")
+                     "retries_exhausted, request_too_large or request_not_built")
         ->type_name("REASON");
-    command->add_option("--limit", filter->limit, "how many (default 50)")
-        ->type_name("N")
-        ->check(CLI::Range(1, 100'000).description(""));
-    command->footer("Examples:\n  tasker dlq list\n  tasker dlq list --reason session_lost --json");
-    context.on_run(command, [&context, filter] { return list(context, *filter); });
+    const auto options = add_list_options(command);
+    command->footer(
+        "Examples:\n  tasker dlq list\n  tasker dlq list --reason session_lost --json\n"
+        "  tasker dlq list --handler Payments::ChargeHandler --since 1d --error timeout");
+    context.on_run(command, [&context, filter, options] { return list(context, *filter, *options); });
 }
 
 void add_show(CLI::App* group, Context& context) {
     CLI::App* command = group->add_subcommand("show", "show one: what happened, and what you can do");
-    const auto id = add_id(command);
+    auto id = std::make_shared<std::int64_t>();
+    command->add_option("id", *id, kIdMeaning)->required()->type_name("ID");
     command->footer(
         "A success that came too late is shown with its output: `tasker step resolve STEP_ID --results "
         "@late`\n"
@@ -196,28 +195,31 @@ void add_show(CLI::App* group, Context& context) {
 
 void add_closing(CLI::App* group, Context& context) {
     CLI::App* replay = group->add_subcommand("replay", "run its step again");
-    const auto replay_id = add_id(replay);
+    const auto replay_ids = add_ids(replay, kIdMeaning);
     const auto replay_note = add_note_options(replay);
+    add_dry_run(replay, replay_note);
     replay->footer(
         std::string(
             "As `tasker step retry`, but only if the step is still at the attempt that the dead letter is\n"
             "about. Look first: a step with on_orphan: dead_letter may have had its effect already.\n\n") +
-        kOperationExitCodes + "\nExample:\n  tasker dlq replay 3 --reason 'no payment was made'");
-    context.on_run(replay, [&context, replay_id, replay_note] {
-        auto connection = context.connect_checked();
-        return report_operation(context, store::replay_dead_letter(connection, *replay_id, *replay_note));
+        kOperationExitCodes + kSeveralIds +
+        "\nExamples:\n  tasker dlq replay 3 --reason 'no payment was made'\n"
+        "  tasker dlq list --error timeout --json | jq '.[].dead_letter_id' |\n"
+        "    tasker dlq replay - --dry-run");
+    context.on_run(replay, [&context, replay_ids, replay_note] {
+        return operate_on(context, *replay_ids, *replay_note, api::replay_dead_letter);
     });
 
     CLI::App* discard = group->add_subcommand("discard", "close it; its step stays in error");
-    const auto discard_id = add_id(discard);
+    const auto discard_ids = add_ids(discard, kIdMeaning);
     const auto discard_note = add_note_options(discard);
+    add_dry_run(discard, discard_note);
     discard->footer(
         std::string("Nothing is deleted: `tasker dlq list --all` still shows it, and the step may still be\n"
                     "retried or resolved by its own id.\n\n") +
-        kOperationExitCodes + "\nExample:\n  tasker dlq discard 3 --reason 'test order'");
-    context.on_run(discard, [&context, discard_id, discard_note] {
-        auto connection = context.connect_checked();
-        return report_operation(context, store::discard_dead_letter(connection, *discard_id, *discard_note));
+        kOperationExitCodes + kSeveralIds + "\nExample:\n  tasker dlq discard 3 --reason 'test order'");
+    context.on_run(discard, [&context, discard_ids, discard_note] {
+        return operate_on(context, *discard_ids, *discard_note, api::discard_dead_letter);
     });
 }
 

@@ -6,10 +6,10 @@
 #include <map>
 #include <memory>
 
-#include "orchestrator/cli/answers.hpp"
-#include "orchestrator/cli/explain_text.hpp"
-#include "orchestrator/cli/table.hpp"
-#include "orchestrator/store/queries_explain.hpp"
+#include "orchestrator/api/explain.hpp"
+#include "orchestrator/cli/show/answers.hpp"
+#include "orchestrator/cli/show/explain_text.hpp"
+#include "orchestrator/cli/show/table.hpp"
 
 namespace tasker::cli {
 namespace {
@@ -29,14 +29,14 @@ CommandError no_such_step(const ExplainOptions& options) {
                         options.id)};
 }
 
-bool is_meant(const store::Explanation& step, const std::string& wanted) {
+bool is_meant(const api::Explanation& step, const std::string& wanted) {
     return wanted.empty() || step.name == wanted || std::to_string(step.workflow_step_id) == wanted;
 }
 
-ExitCode answer_in_json(const Context& context, store::Connection& connection,
+ExitCode answer_in_json(const Context& context, postgres::Connection& connection,
                         const ExplainOptions& options) {
     const auto step = options.step.empty() ? std::nullopt : std::optional(options.step);
-    const auto answer = store::explain_json(connection, options.id, step);
+    const auto answer = api::explain_json(connection, options.id, step);
     if (!answer) {
         throw CommandError(ExitCode::not_found, fmt::format("there is no task {}", options.id),
                            "see `tasker task list`");
@@ -52,8 +52,8 @@ std::string next_of(const ExplainedLine& line) {
     return line.timed && !line.next.empty() ? line.next + "; " + line.action : line.action;
 }
 
-void print_headline(const Context& context, const ExplainOptions& options,
-                    const store::TaskExplanation& answer, const ExplainText& text) {
+void print_headline(const Context& context, const ExplainOptions& options, const api::TaskExplanation& answer,
+                    const ExplainText& text) {
     const auto line = text.headline(options.id);
     const Style style =
         answer.task.cause == "orchestrator_down" ? Style::bad : style_of_state(answer.task.state);
@@ -62,7 +62,7 @@ void print_headline(const Context& context, const ExplainOptions& options,
     if (!line.action.empty()) context.print("  " + styled(line.action, Style::bold, context.color()));
 }
 
-void print_steps(const Context& context, const std::vector<const store::Explanation*>& steps,
+void print_steps(const Context& context, const std::vector<const api::Explanation*>& steps,
                  const ExplainText& text) {
     std::map<std::string, std::size_t> counts;
     Table table({{"STEP", Align::right}, {"NAME"}, {"STATE"}, {"CAUSE"}, {"WHY"}, {"NEXT"}});
@@ -76,7 +76,7 @@ void print_steps(const Context& context, const std::vector<const store::Explanat
                    {fmt::format("… {} more steps {}", count - kShownPerCause, ExplainText::plural(cause)),
                     Style::dim}});
     };
-    const store::Explanation* before = nullptr;
+    const api::Explanation* before = nullptr;
     for (const auto* step : steps) {
         if (before != nullptr && before->cause != step->cause) close(before->cause);
         before = step;
@@ -98,12 +98,12 @@ void print_steps(const Context& context, const std::vector<const store::Explanat
 ExitCode explain(const Context& context, const ExplainOptions& options) {
     auto connection = context.connect_checked();
     if (context.json) return answer_in_json(context, connection, options);
-    const auto answer = store::explain_task(connection, options.id);
+    const auto answer = api::explain_task(connection, options.id);
     if (!answer) {
         throw CommandError(ExitCode::not_found, fmt::format("there is no task {}", options.id),
                            "see `tasker task list`");
     }
-    std::vector<const store::Explanation*> steps;
+    std::vector<const api::Explanation*> steps;
     for (const auto& step : answer->steps) {
         if (is_meant(step, options.step)) steps.push_back(&step);
     }
@@ -128,14 +128,14 @@ void add_task_explain(CLI::App& group, Context& context) {
     command->footer(
         "Names the one cause of every step that is not complete or resolved:\n"
         "  running               on a worker, until it reports or times out\n"
-        "  awaiting_start_grant  held by a worker that must be granted the start (claim_first)\n"
+        "  awaiting_start_grant  a worker holds it and must be granted the start\n"
         "  accepted              held by a worker, waits for a free slot there\n"
         "  published             sent to a worker, not accepted yet\n"
-        "  plain_worker          with the plain worker, or waiting until that has ended its batch\n"
+        "  plain_worker          with the plain worker, or waiting for it\n"
         "  ready                 the next turn claims it\n"
-        "  namespace_turn        ready; which namespace of this priority is first changes from turn to turn\n"
+        "  namespace_turn        ready; another namespace is first in this turn\n"
         "  turn_full             ready, behind more steps than one turn takes\n"
-        "  no_credit             every worker that serves it is full, or takes nothing now\n"
+        "  no_credit             every worker that serves it is full or busy\n"
         "  backoff, not_before   its time has not come\n"
         "  no_session            no worker serves its handler in its namespace\n"
         "  waiting_for_parents   steps before it are not complete\n"

@@ -1,10 +1,10 @@
 // tasker health
 #include <fmt/format.h>
 
-#include "orchestrator/cli/answers.hpp"
+#include "orchestrator/api/query.hpp"
 #include "orchestrator/cli/command_groups.hpp"
 #include "orchestrator/cli/health_probe.hpp"
-#include "orchestrator/store/queries.hpp"
+#include "orchestrator/cli/show/answers.hpp"
 
 namespace tasker::cli {
 namespace {
@@ -83,30 +83,46 @@ void print_counts(const Context& context, const Json& counts) {
             cell("active_connections"), cell("max_connections")));
 }
 
+/// Every process with its role, and that there is nobody to take over.
+void print_orchestrators(const Context& context, const Json& orchestrators, bool serving) {
+    Table table({{"ROLE"}, {"STATE"}, {"SEEN", Align::right}, {"INSTANCE"}, {"HOST"}, {"PID", Align::right}});
+    bool any_standby = false;
+    for (const auto& one : orchestrators) {
+        any_standby = any_standby || one["role"] == "standby";
+        table.add({cell_text(one["role"]), state_cell(one["state"]),
+                   duration_text(one["last_seen_age_ms"].get<double>() / 1000) + " ago",
+                   cell_text(one["instance"]), cell_text(one["host"]), cell_text(one["pid"])});
+    }
+    if (!table.empty()) {
+        context.print("");
+        print_table(context, table, "");
+    }
+    if (serving && !any_standby) {
+        context.print(styled("there is no standby: nobody takes over when the orchestrator dies",
+                             Style::warning, context.color()));
+    }
+}
+
 void print_lanes(const Context& context, const Json& lanes) {
     Table table({{"LANE", Align::right},
                  {"STATE"},
                  {"SEEN", Align::right},
                  {"EPOCH", Align::right},
                  {"TURN", Align::right},
-                 {"INSTANCE"},
-                 {"HOST"},
-                 {"PID", Align::right}});
+                 {"INSTANCE"}});
     for (const auto& lane : lanes) {
         table.add({cell_text(lane["lane"]), state_cell(lane["state"]),
                    duration_text(lane["last_seen_age_ms"].get<double>() / 1000) + " ago",
-                   cell_text(lane["epoch"]), cell_text(lane["turn"]), cell_text(lane["instance"]),
-                   cell_text(lane["host"]), cell_text(lane["pid"])});
+                   cell_text(lane["epoch"]), cell_text(lane["turn"]), cell_text(lane["instance"])});
     }
-    std::string text = table.text(context.color());
-    if (text.empty()) return;
-    text.pop_back();
-    context.print("\n" + text);
+    if (table.empty()) return;
+    context.print("");
+    print_table(context, table, "");
 }
 
 ExitCode health(const Context& context) {
     auto connection = context.connect_checked();
-    const std::string raw = store::health_json(connection);
+    const std::string raw = api::health_json(connection);
     Json facts = parse_answer(raw);
     const Diagnosis found = diagnose(facts["lanes"]);
     if (context.json) {
@@ -126,6 +142,7 @@ ExitCode health(const Context& context) {
     }
     context.print("workers:      " + (workers.empty() ? "none" : workers));
     context.print("database:     " + connection.description());
+    print_orchestrators(context, facts["orchestrators"], found.serving);
     print_lanes(context, facts["lanes"]);
     print_counts(context, facts["counts"]);
     return found.serving ? ExitCode::ok : ExitCode::failed;
@@ -139,6 +156,7 @@ void add_health_commands(CLI::App& app, Context& context) {
         "Exits with 0 when an orchestrator serves this database: its row says so, was refreshed within the "
         "last\n"
         "5 seconds, and its command endpoint answers within 2. Otherwise with 1, saying what is missing.\n"
+        "Lists every orchestrator process: the active one, and standbys that were seen within 30 seconds.\n"
         "\n"
         "Examples:\n  tasker health\n  tasker health --json\n  until tasker health >/dev/null; do sleep 1; "
         "done");

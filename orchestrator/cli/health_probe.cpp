@@ -26,6 +26,7 @@ tl::expected<Json, std::string> ask_health(const std::string& endpoint, std::chr
         socket.set(zmq::sockopt::rcvtimeo, static_cast<int>(limit.count()));
         socket.set(zmq::sockopt::sndtimeo, static_cast<int>(limit.count()));
         socket.set(zmq::sockopt::maxmsgsize, std::int64_t{1'048'576});
+        if (endpoint.starts_with("tcp://[")) socket.set(zmq::sockopt::ipv6, true);
         socket.connect(connectable(endpoint));
         const std::string request = R"({"command":"health_check","level":"detailed"})";
         zmq::message_t reply;

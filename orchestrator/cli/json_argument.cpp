@@ -7,6 +7,8 @@
 #include <iterator>
 
 #include "orchestrator/cli/exit_code.hpp"
+#include "orchestrator/cli/show/table.hpp"
+#include "orchestrator/options/yaml/node.hpp"
 
 namespace tasker::cli {
 namespace {
@@ -29,6 +31,22 @@ std::string read_json_argument(const std::string& argument, const char* option) 
                            "after @ stands the path of a file that holds JSON");
     }
     return read_stream(stream, file);
+}
+
+templates::ExactJson parse_json_argument(const std::string& text, const char* option, const char* advice) {
+    // Whoever takes the value has a limit of its own, and says so better.
+    constexpr int depth_max = 10'000;
+    if (yaml::find_invalid_utf8(text) != std::string::npos || text.find('\0') != std::string::npos) {
+        throw CommandError(ExitCode::usage,
+                           fmt::format("{}: this is no JSON: it must be valid UTF-8", option), advice);
+    }
+    auto value = templates::parse_exact_json(text, depth_max);
+    if (value) return std::move(*value);
+    const templates::ExactJsonProblem& wrong = value.error();
+    throw CommandError(ExitCode::usage,
+                       fmt::format("{}: {}{}{}", option, wrong.is_json ? wrong.path : "this is no JSON",
+                                   wrong.is_json && wrong.path.empty() ? "" : ": ", printable(wrong.message)),
+                       advice);
 }
 
 }  // namespace tasker::cli

@@ -6,7 +6,7 @@
 #include <memory>
 #include <thread>
 
-#include "orchestrator/cli/answers.hpp"
+#include "orchestrator/cli/show/answers.hpp"
 #include "orchestrator/ports/database_error.hpp"
 #include "orchestrator/store/retention_store.hpp"
 
@@ -74,7 +74,7 @@ Json run_pass(const Context& context, const options::Retention& retention) {
         return true;
     };
     try {
-        store::RetentionStore(context.database().url).run_pass(settings, watch);
+        store::RetentionStore(context.address(context.database().url)).run_pass(settings, watch);
     } catch (const ports::DatabaseError& error) {
         throw CommandError(ExitCode::failed, fmt::format("retention has stopped: {}", error.what()),
                            "what it did stays done; check that the server runs and that the role owns the "

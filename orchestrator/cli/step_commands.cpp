@@ -1,4 +1,4 @@
-// tasker step retry|resolve|cancel
+// tasker step retry|resolve|cancel, and the group
 #include <fmt/format.h>
 
 #include <memory>
@@ -6,38 +6,40 @@
 #include "orchestrator/cli/command_groups.hpp"
 #include "orchestrator/cli/json_argument.hpp"
 #include "orchestrator/cli/operations.hpp"
+#include "orchestrator/cli/step_show.hpp"
 
 namespace tasker::cli {
 namespace {
 
+constexpr const char* kIdMeaning = "its id, as `tasker task show` prints it";
+
 std::shared_ptr<std::int64_t> add_step_id(CLI::App* command) {
     auto id = std::make_shared<std::int64_t>();
-    command->add_option("step", *id, "its id, as `tasker task show` prints it")
-        ->required()
-        ->type_name("STEP_ID");
+    command->add_option("step", *id, kIdMeaning)->required()->type_name("STEP_ID");
     return id;
 }
 
 ExitCode resolve(const Context& context, std::int64_t id, const std::optional<std::string>& results,
-                 const store::OperatorNote& note) {
+                 const api::OperatorNote& note) {
     if (results == "@late") {
         auto connection = context.connect_checked();
-        return report_operation(context, store::resolve_step_with_late_result(connection, id, note));
+        return report_operation(context, api::resolve_step_with_late_result(connection, id, note));
     }
     std::optional<std::string> text;
     if (results) {
         text = read_json_argument(*results, "--results");
-        if (!Json::accept(*text)) {
-            throw CommandError(ExitCode::usage, "--results: this is no JSON",
-                               "quote it for the shell: --results '{\"payment_id\": \"p-17\"}'");
-        }
+        // The text goes to the database as it is: it keeps every digit there.
+        parse_json_argument(*text, "--results",
+                            "quote it for the shell: --results '{\"payment_id\": \"p-17\"}'");
     }
     auto connection = context.connect_checked();
     try {
-        return report_operation(context, store::resolve_step(connection, id, text, note));
-    } catch (const store::DatabaseError& error) {
-        // JSON that jsonb cannot hold: \u0000, half a surrogate pair, numbers beyond numeric.
-        if (error.sqlstate() != "22P02" && error.sqlstate() != "22P05" && error.sqlstate() != "22003") throw;
+        return report_operation(context, api::resolve_step(connection, id, text, note));
+    } catch (const postgres::DatabaseError& error) {
+        // JSON that jsonb cannot hold: \u0000, half a surrogate pair, numbers beyond numeric. Or no request.
+        if (error.sqlstate() != "22P02" && error.sqlstate() != "22P05" && error.sqlstate() != "22003" &&
+            error.sqlstate() != "22023")
+            throw;
         throw CommandError(ExitCode::usage,
                            fmt::format("--results: the database cannot hold this: {}", error.what()));
     }
@@ -45,18 +47,17 @@ ExitCode resolve(const Context& context, std::int64_t id, const std::optional<st
 
 void add_retry(CLI::App* group, Context& context) {
     CLI::App* command = group->add_subcommand("retry", "give a step in error another go");
-    const auto id = add_step_id(command);
+    const auto ids = add_ids(command, kIdMeaning);
     const auto note = add_note_options(command);
+    add_dry_run(command, note);
     command->footer(
         std::string(
             "The step becomes ready again with as many further attempts as its template gives, and its\n"
             "task goes on. Its dead letter, if it has one, is closed as replayed. What depends on the\n"
             "step has waited and runs when it completes.\n\n") +
-        kOperationExitCodes + "\nExample:\n  tasker step retry 42 --reason 'the bank is back'");
-    context.on_run(command, [&context, id, note] {
-        auto connection = context.connect_checked();
-        return report_operation(context, store::retry_step(connection, *id, *note));
-    });
+        kOperationExitCodes + kSeveralIds + "\nExample:\n  tasker step retry 42 --reason 'the bank is back'");
+    context.on_run(command,
+                   [&context, ids, note] { return operate_on(context, *ids, *note, api::retry_step); });
 }
 
 void add_resolve(CLI::App* group, Context& context) {
@@ -76,7 +77,8 @@ void add_resolve(CLI::App* group, Context& context) {
                     "resolved. `tasker dlq show` tells whether a late success is known.\n\n") +
         kOperationExitCodes +
         "\nExamples:\n"
-        "  tasker step resolve 42 --results '{\"payment_id\": \"p-17\"}' --reason 'paid by hand'\n"
+        "  tasker step resolve 42 --results '{\"payment_id\": \"p-17\"}' \\\n"
+        "    --reason 'paid by hand'\n"
         "  tasker step resolve 42 --results @payment.json\n"
         "  tasker step resolve 42 --results @late");
     context.on_run(command, [&context, id, results, note] { return resolve(context, *id, *results, *note); });
@@ -84,24 +86,24 @@ void add_resolve(CLI::App* group, Context& context) {
 
 void add_cancel(CLI::App* group, Context& context) {
     CLI::App* command = group->add_subcommand("cancel", "cancel a step and all that depend on it");
-    const auto id = add_step_id(command);
+    const auto ids = add_ids(command, kIdMeaning);
     const auto note = add_note_options(command);
+    add_dry_run(command, note);
     command->footer(
         std::string(
             "For steps that have not ended. A worker that runs it is told; a result that still comes is\n"
             "recorded and changes nothing. Cancelled steps stay so. Other branches of the task go on; it\n"
             "ends as cancelled (or error) when nothing else can move.\n\n") +
-        kOperationExitCodes + "\nExample:\n  tasker step cancel 43 --reason 'not needed any more'");
-    context.on_run(command, [&context, id, note] {
-        auto connection = context.connect_checked();
-        return report_operation(context, store::cancel_step(connection, *id, *note));
-    });
+        kOperationExitCodes + kSeveralIds +
+        "\nExample:\n  tasker step cancel 43 --reason 'not needed any more'");
+    context.on_run(command,
+                   [&context, ids, note] { return operate_on(context, *ids, *note, api::cancel_step); });
 }
 
 }  // namespace
 
 void add_step_commands(CLI::App& app, Context& context) {
-    CLI::App* group = app.add_subcommand("step", "retry, resolve or cancel one step of a task");
+    CLI::App* group = app.add_subcommand("step", "show, retry, resolve or cancel steps of a task");
     group->require_subcommand(1);
     group->footer(
         "A step in error waits for a person: retry it, or resolve it. `tasker task show ID` lists the steps "
@@ -109,9 +111,11 @@ void add_step_commands(CLI::App& app, Context& context) {
         "a task; `tasker dlq list` those that ran out of attempts or lost their workers.\n"
         "\n"
         "Examples:\n"
+        "  tasker step show 42\n"
         "  tasker step retry 42 --reason 'the bank is back'\n"
         "  tasker step resolve 42 --results '{\"payment_id\": \"p-17\"}'\n"
         "  tasker step cancel 43");
+    add_step_show(*group, context);
     add_retry(group, context);
     add_resolve(group, context);
     add_cancel(group, context);

@@ -7,19 +7,15 @@
 namespace tasker::cli {
 namespace {
 
-using Operate = store::Operation (*)(store::Connection&, std::int64_t, const store::OperatorNote&);
-
 void add_operation(CLI::App& group, Context& context, const char* name, const char* description,
                    const std::string& footer, Operate operate) {
     CLI::App* command = group.add_subcommand(name, description);
-    auto id = std::make_shared<std::int64_t>();
-    command->add_option("id", *id, "the task")->required()->type_name("ID");
+    const auto ids = add_ids(command, "the task");
     const auto note = add_note_options(command);
+    add_dry_run(command, note);
     command->footer(footer);
-    context.on_run(command, [&context, id, note, operate] {
-        auto connection = context.connect_checked();
-        return report_operation(context, operate(connection, *id, *note));
-    });
+    context.on_run(command,
+                   [&context, ids, note, operate] { return operate_on(context, *ids, *note, operate); });
 }
 
 }  // namespace
@@ -31,15 +27,19 @@ void add_task_operations(CLI::App& group, Context& context) {
             "Every step that has not ended becomes cancelled, and so does the task, for good. Workers that\n"
             "run a step of it are told; results that still come are recorded and change nothing. A task\n"
             "that is complete cannot be cancelled.\n\n") +
-            kOperationExitCodes + "\nExample:\n  tasker task cancel 17 --reason 'the customer withdrew'",
-        store::cancel_task);
+            kOperationExitCodes + kSeveralIds +
+            "\nExamples:\n  tasker task cancel 17 --reason 'the customer withdrew'\n"
+            "  tasker task cancel 17 18 19 --dry-run",
+        api::cancel_task);
     add_operation(
         group, context, "retry", "give every step in error of a task another go",
         std::string(
             "Each becomes ready again with as many further attempts as its template gives; a task in error\n"
             "goes on. A cancelled task stays cancelled.\n\n") +
-            kOperationExitCodes + "\nExample:\n  tasker task retry 17 --reason 'the bank is back'",
-        store::retry_task);
+            kOperationExitCodes + kSeveralIds +
+            "\nExamples:\n  tasker task retry 17 --reason 'the bank is back'\n"
+            "  tasker task list --state error --json | jq '.[].task_id' | tasker task retry -",
+        api::retry_task);
 }
 
 }  // namespace tasker::cli

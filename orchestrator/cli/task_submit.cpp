@@ -3,21 +3,26 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <charconv>
 #include <chrono>
+#include <cstdio>
 #include <memory>
 
-#include "orchestrator/cli/answers.hpp"
+#include "orchestrator/api/query.hpp"
+#include "orchestrator/api/submit.hpp"
 #include "orchestrator/cli/json_argument.hpp"
-#include "orchestrator/cli/task_watch.hpp"
+#include "orchestrator/cli/numbers.hpp"
+#include "orchestrator/cli/show/answers.hpp"
+#include "orchestrator/cli/show/task_watch.hpp"
 #include "orchestrator/cli/template_name.hpp"
-#include "orchestrator/store/queries.hpp"
-#include "orchestrator/store/task_requests.hpp"
 #include "orchestrator/util/time.hpp"
 
 namespace tasker::cli {
 namespace {
 
-using store::TaskRequest;
+using api::TaskRequest;
+using templates::ExactJson;
 
 struct SubmitOptions {
     std::string reference;
@@ -40,22 +45,13 @@ struct SubmitOptions {
 /// RFC 3339 as it is; "+90s", "+5m", "+2h", "+1d" from now on.
 std::string absolute_time(const std::string& text) {
     if (!text.starts_with('+')) return text;
-    std::size_t end = 0;
-    double amount = 0;
-    try {
-        amount = std::stod(text.substr(1), &end);
-    } catch (const std::exception&) {
-        end = 0;
-    }
-    const std::string unit = end == 0 ? "" : text.substr(end + 1);
-    const double factor = unit == "s" ? 1 : unit == "m" ? 60 : unit == "h" ? 3600 : unit == "d" ? 86'400 : 0;
-    constexpr double seconds_max = 10.0 * 366 * 86'400;
-    if (factor == 0 || !(amount >= 0) || amount * factor > seconds_max) {
+    const auto seconds = span_seconds(text.substr(1));
+    if (!seconds) {
         throw CommandError(ExitCode::usage, fmt::format("--not-before: \"{}\" is no time", text),
                            "write 2025-06-30T12:00:00Z, or +90s, +5m, +2h, +1d (up to ten years)");
     }
     const auto ahead = std::chrono::duration_cast<std::chrono::system_clock::duration>(
-        std::chrono::duration<double>(amount * factor));
+        std::chrono::duration<double>(*seconds));
     return util::rfc3339_utc(std::chrono::system_clock::now() + ahead);
 }
 
@@ -82,24 +78,33 @@ CommandError bad_entry(std::size_t index, const std::string& message) {
             "each entry is a context, or an object with a \"context\" and request fields beside it"};
 }
 
-template <typename Value>
-void take(const Json& entry, const char* key, std::size_t index, std::optional<Value>& target) {
-    const auto found = entry.find(key);
-    if (found == entry.end() || found->is_null()) return;
-    const bool fits = std::is_same_v<Value, std::string> ? found->is_string() : found->is_number_integer();
-    if (!fits) {
-        throw bad_entry(index, fmt::format("\"{}\" must be {}", key,
-                                           std::is_same_v<Value, std::string> ? "a string" : "an integer"));
+void take(const ExactJson& entry, const char* key, std::size_t index, std::optional<std::string>& target) {
+    const ExactJson* found = entry.find(key);
+    if (found == nullptr || found->is_null()) return;
+    if (found->text() == nullptr) throw bad_entry(index, fmt::format("\"{}\" must be a string", key));
+    target = *found->text();
+}
+
+void take(const ExactJson& entry, const char* key, std::size_t index, std::optional<std::int64_t>& target) {
+    const ExactJson* found = entry.find(key);
+    if (found == nullptr || found->is_null()) return;
+    const std::string text = found->number() != nullptr ? found->number()->text : "";
+    std::int64_t value = 0;
+    const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (text.empty() || code != std::errc{} || end != text.data() + text.size()) {
+        throw bad_entry(index, fmt::format("\"{}\" must be an integer", key));
     }
-    target = found->get<Value>();
+    target = value;
 }
 
 /// An entry of --many. With a "context" key it is a request whose other keys override the options.
-TaskRequest request_from_entry(const TaskRequest& common, const Json& entry, std::size_t index) {
+TaskRequest request_from_entry(const TaskRequest& common, const ExactJson& entry, std::size_t index) {
     TaskRequest request = common;
-    if (!entry.is_object()) throw bad_entry(index, fmt::format("is {}, not an object", entry.type_name()));
-    const auto context = entry.find("context");
-    if (context == entry.end()) {
+    if (entry.object() == nullptr) {
+        throw bad_entry(index, fmt::format("is {}, not an object", templates::json_type_text(entry)));
+    }
+    const ExactJson* context = entry.find("context");
+    if (context == nullptr) {
         request.context_json = entry.dump();
         return request;
     }
@@ -107,9 +112,9 @@ TaskRequest request_from_entry(const TaskRequest& common, const Json& entry, std
                                           "initiator",  "source_system",   "reason",         "requested_at",
                                           "not_before", "trace_context",   "parent_task_id", "parent_step_id",
                                           "version"};
-    for (const auto& [key, value] : entry.items()) {
-        if (std::find(std::begin(known), std::end(known), key) == std::end(known)) {
-            throw bad_entry(index, fmt::format("\"{}\" is no request field", printable(key)));
+    for (const ExactJson::Member& member : *entry.object()) {
+        if (std::find(std::begin(known), std::end(known), member.key) == std::end(known)) {
+            throw bad_entry(index, fmt::format("\"{}\" is no request field", printable(member.key)));
         }
     }
     request.context_json = context->dump();
@@ -124,12 +129,12 @@ TaskRequest request_from_entry(const TaskRequest& common, const Json& entry, std
     take(entry, "trace_context", index, request.trace_context);
     take(entry, "parent_task_id", index, request.parent_task_id);
     take(entry, "parent_step_id", index, request.parent_step_id);
-    if (const auto tags = entry.find("tags"); tags != entry.end() && !tags->is_null()) {
-        if (!tags->is_array()) throw bad_entry(index, "\"tags\" must be a list of strings");
+    if (const ExactJson* tags = entry.find("tags"); tags != nullptr && !tags->is_null()) {
+        if (tags->list() == nullptr) throw bad_entry(index, "\"tags\" must be a list of strings");
         request.tags.clear();
-        for (const auto& tag : *tags) {
-            if (!tag.is_string()) throw bad_entry(index, "\"tags\" must be a list of strings");
-            request.tags.push_back(tag.get<std::string>());
+        for (const ExactJson& tag : *tags->list()) {
+            if (tag.text() == nullptr) throw bad_entry(index, "\"tags\" must be a list of strings");
+            request.tags.push_back(*tag.text());
         }
     }
     return request;
@@ -147,23 +152,19 @@ std::vector<TaskRequest> build_requests(const SubmitOptions& options) {
                            "give each entry of the list its own \"idempotency_key\"");
     }
     const std::string text = read_json_argument(*options.many, "--many");
-    Json list;
-    try {
-        list = Json::parse(text);
-    } catch (const Json::exception& error) {
-        throw CommandError(ExitCode::usage, fmt::format("--many: {}", error.what()),
-                           "it must be one JSON array of contexts");
-    }
-    if (!list.is_array() || list.empty()) {
+    const ExactJson entries = parse_json_argument(text, "--many", "it must be one JSON array of contexts");
+    const ExactJson::List* list = entries.list();
+    if (list == nullptr || list->empty()) {
         throw CommandError(ExitCode::usage, "--many: must be a JSON array with at least one entry",
                            "one context goes with --context");
     }
     std::vector<TaskRequest> requests;
-    for (std::size_t i = 0; i < list.size(); ++i) requests.push_back(request_from_entry(common, list[i], i));
+    for (std::size_t i = 0; i < list->size(); ++i)
+        requests.push_back(request_from_entry(common, (*list)[i], i));
     return requests;
 }
 
-std::string problem_text(const store::RequestProblem& problem) {
+std::string problem_text(const api::RequestProblem& problem) {
     // A message about the template names it already.
     if (problem.field.empty() || problem.code == "unknown_template" || problem.code == "unknown_version") {
         return problem.message;
@@ -172,7 +173,7 @@ std::string problem_text(const store::RequestProblem& problem) {
 }
 
 /// Throws CommandError when anything was refused; nothing was created then.
-void require_created(const std::vector<store::RequestOutcome>& outcomes) {
+void require_created(const std::vector<api::RequestOutcome>& outcomes) {
     std::string text;
     std::size_t refused = 0;
     bool unknown = false;
@@ -199,11 +200,10 @@ void require_created(const std::vector<store::RequestOutcome>& outcomes) {
 }
 
 /// What --json prints per task, in the order of the requests.
-Json submission_json(const Context&, store::Connection& connection,
-                     const std::vector<store::RequestOutcome>& outcomes,
-                     const std::vector<std::int64_t>& ids) {
+Json submission_json(const Context&, postgres::Connection& connection,
+                     const std::vector<api::RequestOutcome>& outcomes, const std::vector<std::int64_t>& ids) {
     std::map<std::int64_t, Json> mappings;
-    for (auto& mapping : parse_answer(store::task_mappings_json(connection, ids))) {
+    for (auto& mapping : parse_answer(api::task_mappings_json(connection, ids))) {
         const auto id = mapping["task_id"].get<std::int64_t>();
         mappings[id] = std::move(mapping);
     }
@@ -217,7 +217,7 @@ Json submission_json(const Context&, store::Connection& connection,
 }
 
 void print_submission(const Context& context, const SubmitOptions& options,
-                      const std::vector<store::RequestOutcome>& outcomes) {
+                      const std::vector<api::RequestOutcome>& outcomes) {
     if (outcomes.size() == 1) {
         const auto& one = *outcomes.front();
         context.print(fmt::format("task {} of {} {}, {}", one.task_id, options.reference,
@@ -239,14 +239,39 @@ void print_submission(const Context& context, const SubmitOptions& options,
         existing > 0 ? fmt::format(", {} existed already", existing) : "", lowest, highest));
 }
 
+/// Says on standard error who has to come before anything can run. (Also with --json: the answer stays alone on
+/// standard output.)
+void say_who_is_missing(postgres::Connection& connection, std::vector<std::int64_t> ids) {
+    // Tasks of one template begin with the same handlers.
+    constexpr std::size_t looked_at = 20;
+    if (ids.size() > looked_at) ids.resize(looked_at);
+    api::Missing missing;
+    try {
+        missing = api::who_is_missing(connection, ids);
+    } catch (const postgres::DatabaseError&) {
+        // The tasks exist: no remark is worth a failure that makes somebody submit them again.
+        return;
+    }
+    if (missing.orchestrator) {
+        std::fprintf(stderr,
+                     "tasker: no orchestrator serves this database right now: start one with "
+                     "`tasker dev` or tasker-orchestrator\n");
+    }
+    if (missing.handlers.empty()) return;
+    std::string names;
+    for (const auto& handler : missing.handlers) names += (names.empty() ? "" : ", ") + handler;
+    std::fprintf(stderr, "tasker: no worker serves %s right now; the task waits until one does\n",
+                 shortened(names, 200).c_str());
+}
+
 ExitCode submit(const Context& context, const SubmitOptions& options) {
     const auto requests = build_requests(options);
-    // Listens before the tasks exist, so that even the fastest ending is heard.
+    // Listens before the tasks exist, so that it receives even the fastest ending.
     std::optional<TaskWatch> watch;
     if (options.wait) watch.emplace(context);
     auto connection = context.connect_checked();
-    store::TaskCreator creator;
-    const auto outcomes = creator.create_tasks(connection, requests, store::WhenRefused::create_nothing);
+    api::TaskCreator creator;
+    const auto outcomes = creator.create_tasks(connection, requests, api::WhenRefused::create_nothing);
     require_created(outcomes);
     std::vector<std::int64_t> ids;
     ids.reserve(outcomes.size());
@@ -261,7 +286,10 @@ ExitCode submit(const Context& context, const SubmitOptions& options) {
         }
         code = report_wait(context, watch->wait(ids, limit));
     }
+    if (!watch) say_who_is_missing(connection, ids);
     if (context.json) {
+        // While it waited, the first connection may have been lost.
+        if (watch) connection = context.connect_checked();
         Json list = submission_json(context, connection, outcomes, ids);
         context.print_json(options.many ? list : list.front());
     }
@@ -310,7 +338,8 @@ void add_task_submit(CLI::App& group, Context& context) {
         ->type_name("ID");
     command->add_option("--parent-step", options->parent_step_id, "and its step")->type_name("ID");
     command->footer(
-        "The context is checked against the template's schema before anything is written.\n"
+        "The context is checked against the template's schema before anything is written. Its numbers keep\n"
+        "every digit; an object that gives a key twice is refused.\n"
         "Exits with 0 when created (with --wait: when all tasks completed), 1 when a task ended otherwise "
         "or\n"
         "the time was over, 2 when the request was refused, 4 when there is no such template.\n"
@@ -319,10 +348,10 @@ void add_task_submit(CLI::App& group, Context& context) {
         "\n"
         "Examples:\n"
         "  tasker task submit patterns/diamond --context '{\"value\": 6}' --wait\n"
-        "  tasker task submit fulfillment/order_fulfillment:1.0.0 --context @order.json --idempotency-key "
-        "order-17\n"
-        "  tasker task submit fulfillment/order_fulfillment --many @examples/orders.json --wait --timeout "
-        "60\n"
+        "  tasker task submit fulfillment/order_fulfillment:1.0.0 --context @order.json \\\n"
+        "    --idempotency-key order-17\n"
+        "  tasker task submit fulfillment/order_fulfillment \\\n"
+        "    --many @examples/orders.json --wait --timeout 60\n"
         "  echo '{\"value\": 6}' | tasker task submit patterns/diamond --context - --json");
     context.on_run(command, [&context, options] { return submit(context, *options); });
 }

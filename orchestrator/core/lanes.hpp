@@ -1,4 +1,4 @@
-// What all parts agree on about lanes: how many there may be, and which one a batch belongs to.
+// The agreement of all parts about lanes: how many there may be, and which one a batch belongs to.
 #pragma once
 
 #include <algorithm>
@@ -10,8 +10,8 @@ namespace tasker::core {
 inline constexpr int kLanesMax = 8;
 
 /// A batch belongs for its life to the lane whose number stands in its uuid (xxxxxxxx-xxxx-7xxx-8Lxx-…),
-/// taken modulo the lanes there are now, so that a changed setting finds an owner for old batches. What is no
-/// such uuid belongs to lane 0. The store's queries say the same in SQL.
+/// taken modulo the lanes there are now, so that a changed setting finds an owner for old batches. Any
+/// other text belongs to lane 0. The store's queries have the same rule in SQL.
 inline int lane_of_batch(std::string_view batch_uuid, int lanes) {
     constexpr std::size_t kPlace = 20;
     constexpr std::string_view kDigits = "0123456789abcdef";

@@ -6,7 +6,7 @@
 namespace tasker::core {
 namespace {
 
-std::string_view word(std::optional<ReportStatus> status) {
+std::string_view text_of(std::optional<ReportStatus> status) {
     if (!status) return "no report";
     switch (*status) {
         case ReportStatus::completed:
@@ -29,7 +29,7 @@ class Comparison {
         if (completion) {
             find_unknown_steps(*completion);
             compare_counts(*completion);
-        } else {
+        } else if (expected_ > 0) {  // else nothing was left to report, and a worker need not say that
             missing(DiscrepancyKind::missing_completion, 0, "no batch_completion came");
         }
         if (!result_.differences.empty()) {
@@ -60,6 +60,14 @@ class Comparison {
             differ(DiscrepancyKind::duplicate_conflict, step.step_id,
                    "two different results for one attempt");
         }
+        if (step.started_without_grant) {
+            differ(DiscrepancyKind::started_without_grant, step.step_id,
+                   "claim_first, and its start was never granted");
+        }
+        if (step.broken_promise) {
+            differ(DiscrepancyKind::broken_promise, step.step_id,
+                   "it was said to run, and then to have never started");
+        }
         if (step.handed_back) return;
         ++expected_;
         if (step.reported == ReportStatus::completed) ++completed_;
@@ -68,8 +76,8 @@ class Comparison {
         if (!summary || !step.reported || !summary->final_status) return;
         if (*summary->final_status != *step.reported) {
             differ(DiscrepancyKind::status_mismatch, step.step_id,
-                   std::string("partial says ") + std::string(word(step.reported)) + ", completion says " +
-                       std::string(word(summary->final_status)));
+                   std::string("partial says ") + std::string(text_of(step.reported)) + ", completion says " +
+                       std::string(text_of(summary->final_status)));
         }
     }
 
@@ -110,10 +118,6 @@ class Comparison {
 
 Reconciliation reconcile(const std::vector<ExpectedStep>& steps, const std::optional<Completion>& completion,
                          bool grace_over) {
-    const bool all_handed_back =
-        std::all_of(steps.begin(), steps.end(), [](const ExpectedStep& s) { return s.handed_back; });
-    // Nothing was left to report, so a worker need not say that it finished.
-    if (all_handed_back && !completion) return {ReconciliationStatus::consistent, {}};
     return Comparison(steps, grace_over).run(completion);
 }
 
@@ -140,9 +144,9 @@ std::string_view to_text(ReconciliationStatus status) {
 }
 
 std::string_view to_text(DiscrepancyKind kind) {
-    constexpr std::array<std::string_view, 6> names = {"missing_partial", "missing_completion",
-                                                       "status_mismatch", "count_mismatch",
-                                                       "unknown_step",    "duplicate_conflict"};
+    constexpr std::array<std::string_view, 8> names = {
+        "missing_partial", "missing_completion", "status_mismatch",       "count_mismatch",
+        "unknown_step",    "duplicate_conflict", "started_without_grant", "broken_promise"};
     return names[static_cast<std::size_t>(kind)];
 }
 

@@ -1,5 +1,4 @@
-// Comparison of a batch's partial results with its completion (system.md §8.5), and the state a batch ends
-// in.
+// Comparison of a batch's partial results with its completion, and the state a batch ends in.
 #pragma once
 
 #include <cstdint>
@@ -12,13 +11,18 @@
 
 namespace tasker::core {
 
-/// What is known of one step of a batch. A handed-back step leaves the expectation.
+/// What a worker says about a finished step.
+enum class ReportStatus { completed, failed, error };
+
+/// The facts about one step of a batch. A handed-back step leaves the expectation.
 struct ExpectedStep {
     std::int64_t step_id = 0;
     std::optional<ReportStatus> reported;
     bool handed_back = false;
     bool orphaned = false;
-    bool conflicting_report = false;  // two different final reports for one attempt
+    bool conflicting_report = false;     // two different final reports for one attempt
+    bool started_without_grant = false;  // claim_first: it ran, or was reported, and was never granted
+    bool broken_promise = false;         // it ran, and came back as never started
 };
 
 /// The worker's batch_completion. A summary without a final status (`in_progress`) counts as no summary.
@@ -40,7 +44,9 @@ enum class DiscrepancyKind {
     status_mismatch,
     count_mismatch,
     unknown_step,
-    duplicate_conflict
+    duplicate_conflict,
+    started_without_grant,
+    broken_promise
 };
 struct Discrepancy {
     DiscrepancyKind kind;
@@ -52,8 +58,8 @@ struct Reconciliation {
     std::vector<Discrepancy> differences;
 };
 
-/// `grace_over`: what is missing is not waited for any longer and becomes a discrepancy. A contradiction is
-/// one at once. Pure.
+/// Compares report by report and count by count. With `grace_over` nothing is waited for any longer: whatever
+/// is missing is a discrepancy. A contradiction is one at once.
 Reconciliation reconcile(const std::vector<ExpectedStep>& steps, const std::optional<Completion>& completion,
                          bool grace_over);
 

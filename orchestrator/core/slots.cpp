@@ -35,7 +35,7 @@ std::vector<std::size_t> slot_order(std::vector<SessionCredit> sessions, int run
         const std::size_t index = queue.top().index;
         queue.pop();
         auto& session = sessions[index];
-        const int wanted = std::clamp((session.capacity + 1) / 2, 1, run_max);
+        const int wanted = std::clamp(session.capacity / 2 + session.capacity % 2, 1, run_max);
         const auto room = static_cast<int>(slots_max - slots.size());
         const int run = std::min({wanted, session.free, room});
         slots.insert(slots.end(), static_cast<std::size_t>(run), index);

@@ -1,16 +1,55 @@
-// The state machines of tasks, steps and batches (system.md §4) as data: every legal (state, event) pair is
-// one row of a table, everything else is illegal. The SQL guards say the same; tests compare them cell by
-// cell.
+// The state machines of tasks, steps and batches. In SQL the functions tasker_is_legal_task_transition(),
+// …_step_transition() and …_batch_transition() hold the same tables; a test compares them cell by cell.
 #pragma once
 
 #include <array>
 #include <optional>
 #include <string_view>
 
+#include "orchestrator/core/state_machine.hpp"
+
 namespace tasker::core {
 
 enum class TaskState { pending, in_progress, complete, error, cancelled, resolved_manually };
 enum class TaskEvent { start, complete, fail, cancel, resolve_manually, reopen };
+
+template <>
+struct Machine<TaskState> {
+    using S = TaskState;
+    using E = TaskEvent;
+    using Event = TaskEvent;
+
+    static constexpr auto kStates = std::to_array<Word<S>>({
+        {S::pending, "pending"},
+        {S::in_progress, "in_progress"},
+        {S::complete, "complete"},
+        {S::error, "error"},
+        {S::cancelled, "cancelled"},
+        {S::resolved_manually, "resolved_manually"},
+    });
+    static constexpr auto kEvents = std::to_array<Word<E>>({
+        {E::start, "start"},
+        {E::complete, "complete"},
+        {E::fail, "fail"},
+        {E::cancel, "cancel"},
+        {E::resolve_manually, "resolve_manually"},
+        {E::reopen, "reopen"},  // an operator retries one of its steps
+    });
+    static constexpr auto kTransitions = std::to_array<Transition<S, E>>({
+        {S::pending, E::start, S::in_progress},
+        {S::pending, E::cancel, S::cancelled},
+        {S::pending, E::fail, S::error},
+        {S::pending, E::resolve_manually, S::resolved_manually},
+        {S::in_progress, E::complete, S::complete},
+        {S::in_progress, E::fail, S::error},
+        {S::in_progress, E::cancel, S::cancelled},
+        {S::in_progress, E::resolve_manually, S::resolved_manually},
+        {S::error, E::cancel, S::cancelled},
+        {S::error, E::resolve_manually, S::resolved_manually},
+        {S::error, E::reopen, S::in_progress},
+    });
+    static constexpr FirstTransition<S> kFirst{"create", S::pending};
+};
 
 enum class StepState {
     pending,
@@ -33,6 +72,51 @@ enum class StepEvent {
     cancel
 };
 
+template <>
+struct Machine<StepState> {
+    using S = StepState;
+    using E = StepEvent;
+    using Event = StepEvent;
+
+    static constexpr auto kStates = std::to_array<Word<S>>({
+        {S::pending, "pending"},
+        {S::in_progress, "in_progress"},
+        {S::waiting_for_retry, "waiting_for_retry"},
+        {S::complete, "complete"},
+        {S::error, "error"},
+        {S::cancelled, "cancelled"},
+        {S::resolved_manually, "resolved_manually"},
+    });
+    static constexpr auto kEvents = std::to_array<Word<E>>({
+        {E::claim, "claim"},
+        {E::complete, "complete"},
+        {E::await_retry, "await_retry"},
+        {E::fail, "fail"},
+        {E::hand_back, "hand_back"},
+        {E::request_too_large, "request_too_large"},
+        {E::retry, "retry"},
+        {E::resolve_manually, "resolve_manually"},
+        {E::cancel, "cancel"},
+    });
+    static constexpr auto kTransitions = std::to_array<Transition<S, E>>({
+        {S::pending, E::claim, S::in_progress},
+        {S::pending, E::request_too_large, S::error},
+        {S::pending, E::cancel, S::cancelled},
+        {S::in_progress, E::complete, S::complete},
+        {S::in_progress, E::await_retry, S::waiting_for_retry},
+        {S::in_progress, E::fail, S::error},
+        {S::in_progress, E::hand_back, S::pending},
+        {S::in_progress, E::cancel, S::cancelled},
+        {S::waiting_for_retry, E::claim, S::in_progress},
+        // A late success of the current attempt is better than another attempt.
+        {S::waiting_for_retry, E::complete, S::complete},
+        {S::waiting_for_retry, E::cancel, S::cancelled},
+        {S::error, E::retry, S::pending},
+        {S::error, E::resolve_manually, S::resolved_manually},
+    });
+    static constexpr FirstTransition<S> kFirst{"create", S::pending};
+};
+
 enum class BatchState {
     created,
     published,
@@ -53,50 +137,60 @@ enum class BatchEvent {
     cancel
 };
 
-template <typename State, typename Event>
-struct Transition {
-    State from;
-    Event event;
-    State to;
+template <>
+struct Machine<BatchState> {
+    using S = BatchState;
+    using E = BatchEvent;
+    using Event = BatchEvent;
+
+    static constexpr auto kStates = std::to_array<Word<S>>({
+        {S::created, "created"},
+        {S::published, "published"},
+        {S::executing, "executing"},
+        {S::completed, "completed"},
+        {S::partially_failed, "partially_failed"},
+        {S::failed, "failed"},
+        {S::timed_out, "timed_out"},
+        {S::cancelled, "cancelled"},
+    });
+    // A batch's history has one word for the three ways to finish: its state says which one it was.
+    static constexpr auto kEvents = std::to_array<Word<E>>({
+        {E::publish, "publish"},
+        {E::start, "start"},
+        {E::finish_completed, "finish"},
+        {E::finish_partially_failed, "finish"},
+        {E::finish_failed, "finish"},
+        {E::time_out, "time_out"},
+        {E::cancel, "cancel"},
+    });
+    static constexpr auto kTransitions = std::to_array<Transition<S, E>>({
+        {S::created, E::publish, S::published},
+        {S::created, E::cancel, S::cancelled},
+        {S::published, E::start, S::executing},
+        {S::published, E::time_out, S::timed_out},
+        // All its steps were handed back before a sign of life: none is left to report.
+        {S::published, E::cancel, S::cancelled},
+        {S::executing, E::finish_completed, S::completed},
+        {S::executing, E::finish_partially_failed, S::partially_failed},
+        {S::executing, E::finish_failed, S::failed},
+        {S::executing, E::time_out, S::timed_out},
+        {S::executing, E::cancel, S::cancelled},
+    });
+    static constexpr FirstTransition<S> kFirst{"claim", S::created};
 };
 
-/// The state reached by `event` in `from`, or nothing when that is illegal. Never throws.
-std::optional<TaskState> next_state(TaskState from, TaskEvent event);
-std::optional<StepState> next_state(StepState from, StepEvent event);
-std::optional<BatchState> next_state(BatchState from, BatchEvent event);
-
-/// Terminal for the automatic flow: only an operator moves it on (a batch never moves again).
+/// Terminal for the automatic flow: only an operator moves a task on, and nothing moves a batch.
 bool is_terminal(TaskState state);
-bool is_terminal(StepState state);
 bool is_terminal(BatchState state);
 
-/// A child may run when each parent is in such a state.
-bool satisfies_dependents(StepState state);
-
-/// One spelling in C++, SQL, JSON and logs. `parse_*` return nothing for an unknown word.
+/// The words of the tables above. `parse_*` return nothing for an unknown word.
 std::string_view to_text(TaskState state);
+std::string_view to_text(TaskEvent event);
 std::string_view to_text(StepState state);
-std::string_view to_text(BatchState state);
 std::string_view to_text(StepEvent event);
+std::string_view to_text(BatchState state);
+std::string_view to_text(BatchEvent event);
 std::optional<TaskState> parse_task_state(std::string_view text);
-std::optional<StepState> parse_step_state(std::string_view text);
 std::optional<BatchState> parse_batch_state(std::string_view text);
-
-/// What a worker says about a finished step.
-enum class ReportStatus { completed, failed, error };
-
-/// The facts a verdict on a first report of the current attempt depends on (system.md §2).
-struct VerdictInput {
-    ReportStatus status = ReportStatus::completed;
-    std::optional<bool> report_retryable;  // error.retryable; absent means retryable
-    std::optional<bool> handler_stopped;   // false: timed out and still running
-    bool step_retryable = true;
-    bool dead_letter_on_orphan = false;
-    int counted_attempts = 1;  // attempts − unstarted_attempts
-    int retry_limit = 3;       // total attempts, the first included
-};
-
-/// The one mapping from worker reports to step events; tasker_step_verdict() in SQL is its twin.
-StepEvent verdict(const VerdictInput& input);
 
 }  // namespace tasker::core

@@ -105,7 +105,6 @@ class Checker {
             {"step_execution.step_publisher", options_.endpoints.steps.bind},
             {"step_execution.result_subscriber", options_.endpoints.results.bind},
             {"step_execution.command", options_.endpoints.command.bind},
-            {"http.bind", options_.http.bind},
         };
         for (const auto& [key, address] : all) {
             if (is_local(address)) continue;

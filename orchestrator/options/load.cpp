@@ -242,7 +242,14 @@ class Loader {
 
     void assign(const Setting& setting, const Located& value, yaml::NumericText numeric,
                 ProblemList& problems) {
-        std::visit(Assign{setting, value, numeric, loaded_.options, problems}, setting.slot);
+        const bool good =
+            std::visit(Assign{setting, value, numeric, loaded_.options, problems}, setting.slot);
+        if (!good || setting.reserved.empty()) return;
+        const std::string is_default = value_text(setting, Options{});
+        if (value_text(setting, loaded_.options) == is_default) return;
+        problems.error(value.node.line, value.node.column, value.path,
+                       fmt::format("{} is reserved {}, so it can only be {}. Remove it.", setting.key,
+                                   setting.reserved, in_quotes(is_default)));
     }
 
     // Names near the unknown one among what may stand in the same section, then among all settings: a key in

@@ -11,6 +11,9 @@ namespace tasker::options {
 
 using std::chrono::milliseconds;
 
+/// The value of a text setting that switches its subject off.
+inline constexpr const char* kOff = "off";
+
 /// One ZeroMQ endpoint: what the orchestrator binds, and what workers and clients connect to.
 struct Endpoint {
     std::string bind;
@@ -65,6 +68,7 @@ struct Limits {
     std::int64_t batch_bytes = 16LL * 1024 * 1024;
     std::int64_t result_bytes = 1024LL * 1024;
     int depth = 64;
+    int capacity = 10'000;
 
     bool operator==(const Limits&) const = default;
 };
@@ -88,14 +92,14 @@ struct Retention {
 };
 
 struct Http {
-    std::string bind = "127.0.0.1:8080";  // "off": not served
+    std::string bind = kOff;  // reserved
 
     bool operator==(const Http&) const = default;
 };
 
 struct Options {
     std::string environment = "development";
-    std::string templates_dir = "config/tasks";
+    std::string templates_dir = kOff;
     bool allow_insecure = false;
     Retention retention;
     Database database;

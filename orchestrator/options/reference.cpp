@@ -70,6 +70,12 @@ std::string settings_reference(std::size_t width) {
         facts += value.empty() ? ", no default" : fmt::format(", default {}", value);
         text += fmt::format("  {}\n", setting.key);
         append_wrapped(text, facts, 6, width);
+        if (!setting.reserved.empty()) {
+            append_wrapped(
+                text,
+                fmt::format("Reserved {}: any other value than the default is refused.", setting.reserved), 6,
+                width);
+        }
         append_wrapped(text, setting.description, 6, width);
         if (!setting.environment_variable.empty()) {
             append_wrapped(text, fmt::format("Environment: {}", setting.environment_variable), 6, width);

@@ -24,13 +24,24 @@ std::vector<Setting> build_general() {
         {.key = "templates_dir",
          .slot = TASKER_SLOT(templates_dir),
          .form = TextForm::path,
+         .environment_variable = "TASKER_TEMPLATES_DIR",
          .description =
-             "Directory of the task templates (*.yaml, *.yml), relative to the working directory."},
+             "Folder of task templates (*.yaml, *.yml), relative to the working directory. The orchestrator "
+             "loads it at start, before it serves, as `tasker template load` does; what has not changed "
+             "writes "
+             "nothing. A bad template stops the start. A standby loads it when it takes over; should a "
+             "template have become bad by then, it logs that and serves those of the database. `off` loads "
+             "nothing."},
         {.key = "allow_insecure",
          .slot = TASKER_SLOT(allow_insecure),
          .description =
              "Allow binding to other addresses than loopback and ipc. Traffic is neither encrypted nor "
              "authenticated: whoever reaches the port can run steps and report results."},
+    };
+}
+
+std::vector<Setting> build_retention() {
+    return {
         {.key = "retention.days",
          .slot = TASKER_SLOT(retention.days),
          .unit = "days",
@@ -58,6 +69,11 @@ std::vector<Setting> build_general() {
          .description =
              "How often the orchestrator looks whether partitions must be made or dropped. Must be shorter "
              "than it takes to fill a partition."},
+    };
+}
+
+std::vector<Setting> build_database() {
+    return {
         {.key = "database.url",
          .slot = TASKER_SLOT(database.url),
          .environment_variable = "TASKER_DATABASE_URL",
@@ -69,7 +85,9 @@ std::vector<Setting> build_general() {
          .unit = "ms",
          .min = 100,
          .max = 300'000,
-         .description = "How long one attempt to connect to PostgreSQL may take."},
+         .description =
+             "How long one attempt to connect to PostgreSQL may take, for the orchestrator and the command "
+             "line; rounded up to whole seconds, at least 2. A connect_timeout in the URL wins."},
         {.key = "database.reconnect_max_ms",
          .slot = TASKER_SLOT(database.reconnect_max),
          .unit = "ms",
@@ -87,10 +105,16 @@ std::vector<Setting> build_general() {
              "Lanes that write task states side by side, each with a thread and a connection of its own. One "
              "keeps one processor of the PostgreSQL server busy; more than it has processors to spare bring "
              "nothing. May be changed with any restart."},
+    };
+}
+
+std::vector<Setting> build_process() {
+    return {
         {.key = "http.bind",
          .slot = TASKER_SLOT(http.bind),
          .form = TextForm::http_bind,
          .environment_variable = "TASKER_HTTP_BIND",
+         .reserved = "until the HTTP interface exists",
          .description = "Address of the HTTP interface as host:port; `off` serves none."},
         {.key = "log.level",
          .slot = TASKER_SLOT(log.level),
@@ -163,26 +187,37 @@ std::vector<Setting> build_timers() {
          .max = 30'000,
          .description =
              "First pause before a worker sends an unacknowledged report again; it doubles up to 30000."},
+    };
+}
+
+std::vector<Setting> build_delivery() {
+    return {
         {.key = "delivery.prefetch",
          .slot = TASKER_SLOT(delivery.prefetch),
          .min = 1,
          .max = 1000,
          .description =
-             "Steps in flight per session are at most capacity times this, for workers that do not say "
-             "their own."},
+             "Steps in flight per session are at most capacity times this, for workers whose hello names no "
+             "prefetch of its own."},
         {.key = "delivery.accept_resends",
          .slot = TASKER_SLOT(delivery.accept_resends),
          .min = 0,
          .max = 100,
          .description =
              "How often a batch that is not accepted is published again before its session is suspect."},
+    };
+}
+
+std::vector<Setting> build_limits() {
+    return {
         {.key = "limits.batch_bytes",
          .slot = TASKER_SLOT(limits.batch_bytes),
          .unit = "bytes",
          .min = 64LL * 1024,
          .max = 256 * kMiB,
          .description =
-             "Largest step_batch_request. A single step over it ends in error (request_too_large)."},
+             "Largest step_batch_request. A single step over it ends in error (request_too_large). One turn "
+             "builds at most 64 MiB of requests."},
         {.key = "limits.result_bytes",
          .slot = TASKER_SLOT(limits.result_bytes),
          .unit = "bytes",
@@ -195,7 +230,17 @@ std::vector<Setting> build_timers() {
          .unit = "levels",
          .min = 8,
          .max = 512,
-         .description = "Deepest nesting of JSON in a message."},
+         .description =
+             "Deepest nesting of JSON in a message. An output has 4 levels less, so that a later request can "
+             "carry it."},
+        {.key = "limits.capacity",
+         .slot = TASKER_SLOT(limits.capacity),
+         .unit = "steps",
+         .min = 1,
+         .max = 20'000,
+         .description =
+             "Most steps that one session runs at once. A worker that announces more is given so many; its "
+             "`welcome` says so."},
     };
 }
 
@@ -247,7 +292,9 @@ std::vector<Setting> build_step_execution() {
          .unit = "ms",
          .min = 100,
          .max = kDayMs,
-         .description = "Time limit of a whole batch in plain mode."},
+         .description =
+             "Time limit of a whole batch in plain mode, from its publishing: after it, the steps that have "
+             "not reported time out, even those whose own time-out is longer."},
         {.key = "step_execution.step_queue_hwm",
          .slot = TASKER_SLOT(delivery.step_queue_hwm),
          .unit = "messages",
@@ -270,7 +317,8 @@ std::vector<Setting> build_step_execution() {
 
 std::vector<Setting> build_all() {
     std::vector<Setting> all = build_general();
-    for (auto&& part : {build_timers(), build_step_execution()})
+    for (auto&& part : {build_retention(), build_database(), build_process(), build_timers(),
+                        build_delivery(), build_limits(), build_step_execution()})
         all.insert(all.end(), part.begin(), part.end());
     return all;
 }

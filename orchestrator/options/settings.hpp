@@ -23,6 +23,7 @@ enum class TextForm { any, zmq_bind, zmq_connect, http_bind, name, path };
 
 /// One setting. `min` and `max` are inclusive and count for numbers and durations only; `unit` is empty for
 /// plain counts and texts; `environment_variable` is empty when there is none. `aliases` are older spellings.
+/// `reserved` says until when the setting has no effect: any value but the default is refused until then.
 struct Setting {
     std::string_view key;
     Slot slot;
@@ -32,6 +33,7 @@ struct Setting {
     TextForm form = TextForm::any;
     std::string_view environment_variable = {};
     std::vector<std::string_view> aliases = {};
+    std::string_view reserved = {};
     std::string_view description = {};
 };
 

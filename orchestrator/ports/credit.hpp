@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-#include "orchestrator/core/session_registry.hpp"
+#include "orchestrator/core/sessions/credit.hpp"
 
 namespace tasker::ports {
 
@@ -22,6 +22,8 @@ class CreditPool {
     virtual void set_away(int lane, bool away) = 0;
     /// Lost, or of an earlier life and not returned in time: what it has out will not be reported.
     virtual bool is_gone(std::string_view session) = 0;
+    /// Gone, but only unsubscribed: until its lease ends it may come back with what it runs.
+    virtual bool may_return(std::string_view session) = 0;
     virtual bool serves(std::string_view session, std::string_view namespace_name,
                         std::string_view handler_class) = 0;
 };

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "orchestrator/core/ready_position.hpp"
+#include "orchestrator/core/sessions/faults.hpp"
 #include "protocol/cpp/messages.hpp"
 
 namespace tasker::ports {
@@ -27,12 +28,11 @@ struct OutboundBatch {
     std::string session;
     std::vector<DeliveredStep> steps;
     std::string message;
-    // Of all its steps: what an `unknown_handler` rejection takes away from the session.
-    std::string handler_class = {};
+    std::string handler_class;  // of all its steps; an `unknown_handler` rejection takes it off the session
 };
 
 /// A batch that was open when this orchestrator started: its credit is taken at once, and it is sent again,
-/// unchanged, when its session returns without knowing it (system.md §8.3). `steps` are the unreported ones.
+/// unchanged, when its session returns without knowing it. `steps` are the unreported ones.
 struct AdoptedBatch {
     OutboundBatch batch;
     bool accepted = false;
@@ -64,29 +64,74 @@ struct StartAnswer {
     std::string refusal;
 };
 
-/// Listener → io. Every call is thread-safe, returns at once and is carried out in order.
+/// Committed batches to be sent to their sessions, in this order.
+struct PublishBatches {
+    std::vector<OutboundBatch> batches;
+};
+
+/// The complete list of a lane's open batches, as read from the database at start or after a lost connection:
+/// whatever else the io thread held of that lane is forgotten and its credit returned. A batch that a ready
+/// session may not know is sent again, unchanged (the worker recognises the batch id).
+struct AdoptBatches {
+    int lane = 0;
+    std::vector<AdoptedBatch> batches;
+};
+
+/// The batches have ended (all their rows are terminal): forget them, return whatever credit they still hold.
+struct ForgetBatches {
+    std::vector<std::string> batch_uuids;
+};
+
+struct Acknowledge {
+    std::vector<AckList> lists;
+};
+
+/// Asks the session to send again what stands in its outbox for this batch (report_request).
+struct RequestReports {
+    std::string session;
+    std::string batch_uuid;
+    std::vector<std::int64_t> step_ids;
+};
+
+/// `ended`: the deliveries are over for the database; credit stays taken until the session no longer lists
+/// them. Otherwise their reports or rejections are still awaited.
+struct CancelSteps {
+    std::string session;
+    std::string batch_uuid;
+    std::vector<DeliveredStep> steps;
+    std::string reason;
+    bool ended = false;
+};
+
+/// The session holds steps and starts none: no new work until it answers a probe.
+struct SuspectSession {
+    std::string session;
+};
+
+struct DrainSession {
+    std::string session;
+    std::int64_t deadline_ms = 0;
+};
+
+/// A report shows that its session did what the protocol forbids: counted there.
+struct RecordFault {
+    std::string session;
+    core::SessionFault fault = core::SessionFault::too_large;
+};
+
+/// This orchestrator is shutting down: new sessions are refused (`draining`) from now on.
+struct RefuseSessions {};
+
+using Outbound =
+    std::variant<PublishBatches, AdoptBatches, ForgetBatches, Acknowledge, RequestReports, CancelSteps,
+                 StartAnswer, SuspectSession, DrainSession, RecordFault, RefuseSessions>;
+
+/// Listener → io. send() is thread-safe and returns at once; messages are carried out in order. The credit of
+/// adopted batches is taken before it returns.
 class Publisher {
   public:
     virtual ~Publisher() = default;
-    virtual void publish(std::vector<OutboundBatch> batches) = 0;
-    /// The complete list of a lane's open batches, as read from the database at start or after a lost
-    /// connection: whatever else the io thread held of that lane is forgotten and its credit returned; what a
-    /// ready session may not know is sent again, unchanged (the worker recognises the batch id).
-    virtual void adopt(int lane, std::vector<AdoptedBatch> batches) = 0;
-    virtual void acknowledge(std::vector<AckList> acks) = 0;
-    /// Asks the session to send again what stands in its outbox for this batch (report_request).
-    virtual void request_reports(std::string session, std::string batch_uuid,
-                                 std::vector<std::int64_t> step_ids) = 0;
-    /// `ended`: their deliveries are over for the database; credit stays taken until the session lists them
-    /// no more. Otherwise their reports or rejections are still awaited.
-    virtual void cancel_steps(std::string session, std::string batch_uuid, std::vector<DeliveredStep> steps,
-                              std::string reason, bool ended) = 0;
-    virtual void answer_start(StartAnswer answer) = 0;
-    /// The session holds steps and starts none: no new work until it answers a probe.
-    virtual void suspect_session(std::string session) = 0;
-    virtual void drain_session(std::string session, std::int64_t deadline_ms) = 0;
-    /// The batch has ended (all its rows are terminal): forget it, return whatever credit it still holds.
-    virtual void forget(std::vector<std::string> batch_uuids) = 0;
+    virtual void send(Outbound message) = 0;
 };
 
 /// A message of the results or workers topic that concerns the database, decoded, with its text as it came.
@@ -95,6 +140,7 @@ struct Report {
                  protocol::BatchRejected>
         message;
     std::string raw;
+    bool too_large = false;  // its frame is above its limit: of a result only that is kept
 };
 
 /// Bytes that could not be parsed or attributed; kept in tasker_rejected_messages with their reason.
@@ -103,9 +149,10 @@ struct Malformed {
     std::string bytes;
     std::string code;
     std::string reason;
+    std::string session = {};  // when it can be read
 };
 
-/// The session said batch_accepted: the batch is `executing`.
+/// The session has sent batch_accepted: the batch is `executing`.
 struct Accepted {
     std::string session;
     std::string batch_uuid;
@@ -117,7 +164,7 @@ struct Undelivered {
     std::string batch_uuid;
 };
 
-/// A heartbeat or in_progress report says that this step runs since `age_ms`.
+/// According to a heartbeat or an in_progress report this step has been running for `age_ms`.
 struct StepRunning {
     std::string batch_uuid;
     std::int64_t step_id = 0;
@@ -140,8 +187,8 @@ struct Wake {
 };
 
 /// A session is gone (lease, disconnect or goodbye); its credit has been returned. `steps_in_flight` were not
-/// reported yet. `drained`: it said that all it ever started was reported and acknowledged, so whatever else
-/// was sent to it is proven unstarted.
+/// reported yet. `drained`: by its goodbye all it ever started was reported and acknowledged, so all else
+/// that was sent to it is proven unstarted.
 struct SessionLost {
     std::string session;
     std::string worker_id;

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "orchestrator/core/session_registry.hpp"
+#include "orchestrator/core/sessions/view.hpp"
 #include "orchestrator/ports/delivery.hpp"
 
 namespace tasker::ports {

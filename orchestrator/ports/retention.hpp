@@ -32,7 +32,7 @@ struct RetentionAction {
     milliseconds took{0};
 };
 
-/// Who watches a pass. `done` hears of each action. `pause` waits, and says false when the pass is to end.
+/// The watcher of a pass. `done` gets each action. `pause` waits, and returns false when the pass is to end.
 struct RetentionWatch {
     std::function<void(const RetentionAction&)> done;
     std::function<bool(milliseconds)> pause;

@@ -35,6 +35,7 @@ struct TurnMessage {
     std::string raw;
     std::string output_json;
     std::string error_json;
+    std::int64_t output_bytes = 0;  // as it will stand in the requests of later steps
     std::optional<bool> retryable;
     std::optional<bool> handler_stopped;
     std::optional<double> backoff_seconds;
@@ -42,13 +43,20 @@ struct TurnMessage {
     bool unusable = false;
 };
 
-/// A step proven unstarted. Reason `request_too_large` ends it in error instead of handing it back.
+/// Reasons of a hand-back that end the step in error: its request cannot be sent, now or ever.
+inline constexpr const char* kRequestTooLarge = "request_too_large";
+inline constexpr const char* kRequestNotBuilt = "request_not_built";  // the database cannot give it
+/// Its worker could not take a request with neighbours: it is sent again, by itself.
+inline constexpr const char* kBatchTooLarge = "batch_too_large";
+
+/// A step proven unstarted. One of the reasons above may end it in error instead of handing it back.
 struct HandBack {
     std::int64_t batch_id = 0;
     std::int64_t step_id = 0;
     std::int64_t task_id = 0;
     std::int32_t attempt = 0;
     std::string reason;
+    std::string cause = {};  // more words for the step's error, if it ends in one
 };
 
 /// A delivery whose worker is gone or whose time is up; `on_orphan` and the limit decide what becomes of the
@@ -59,6 +67,8 @@ struct Orphan {
     std::int64_t task_id = 0;
     std::int32_t attempt = 0;
     std::string reason;
+    // A neighbour in its batch may be at fault: it gets another attempt, by itself, before it is given up.
+    bool try_alone = false;
 };
 
 /// A claim_first delivery whose worker asks to start.
@@ -113,6 +123,8 @@ struct TurnInput {
     std::vector<ClaimSlots> slots;
     std::vector<std::string> sessions;
     int batch_size = 10;
+    std::int64_t request_bytes_max = std::int64_t{16} << 20;  // of one step; no larger one is built
+    std::int64_t turn_bytes_max = std::int64_t{64} << 20;     // of all requests together; one always fits
     bool due = false;          // move retries and held tasks whose time has come into the ready index
     bool notify_done = false;  // NOTIFY tasker_done with the commit: for small turns, see listener.cpp
 
@@ -142,6 +154,10 @@ struct ClaimedStep {
     std::string claimed_at;
     std::string context_json;
     std::string previous_results_json;
+    // Why it cannot be sent: kRequestTooLarge or kRequestNotBuilt, with the cause in words. Then it has no
+    // texts.
+    std::string unsendable = {};
+    std::string cause = {};
 };
 
 /// The database's judgement of messages[index].
@@ -154,7 +170,7 @@ struct JudgedReport {
 struct EndedTask {
     std::int64_t task_id = 0;
     std::string state;
-    bool notified = false;  // those that wait for it have been told
+    bool notified = false;  // those who wait for it were notified
 };
 
 /// Ready steps of this key may still wait, none before `from`.
@@ -185,6 +201,7 @@ struct TurnResult {
     std::vector<EndedTask> tasks;  // every task whose state changed
     std::vector<WaitingKey> keys_waiting;
     std::vector<std::int32_t> keys_locked;  // ready steps wait, because somebody held their tasks
+    bool is_full = false;                   // more might have been claimed, but turn_bytes_max was reached
 };
 
 /// An open batch as the database knows it: for start, reconnection, and reports of batches long forgotten.
@@ -207,8 +224,10 @@ struct StoredBatchStep {
     std::string reported;      // the status of the first report, "" when there is none
     std::string report_json;   // its text as it came
     std::string claimed_at;
-    std::string context_json;           // only for steps that are still expected
+    std::string context_json;           // only of open batches, and of steps that are still expected
     std::string previous_results_json;  // likewise
+    std::string unsendable = {};        // as in ClaimedStep
+    std::string cause = {};
 };
 struct StoredBatch {
     std::int64_t batch_id = 0;
@@ -222,6 +241,14 @@ struct StoredBatch {
     std::vector<StoredBatchStep> steps;
 };
 
+/// The texts of one step's request, or why there are none.
+struct RequestTexts {
+    std::string context_json;
+    std::string previous_results_json;
+    std::string unsendable = {};  // as in ClaimedStep
+    std::string cause = {};
+};
+
 struct HandlerKey {
     std::int32_t handler_key = 0;
     std::string namespace_name;
@@ -233,6 +260,7 @@ struct TemplateStepFacts {
     std::string name;
     std::string handler_config_json;
     core::RetryBackoff backoff;
+    bool waits_for_lease = false;  // on_orphan: dead_letter
 };
 struct TemplateFacts {
     std::string namespace_name;
@@ -249,12 +277,13 @@ struct RejectedMessage {
     std::string raw;
 };
 
-/// A step that was cancelled while it was out: its worker has to be told.
+/// A step that was cancelled while it was out: its worker is to be sent `cancel` with this reason.
 struct CancelledDelivery {
     std::string session;
     std::string batch_uuid;
     std::int64_t step_id = 0;
     std::int32_t attempt = 0;
+    std::string reason;  // the operator's, or "cancelled"; never empty
 };
 
 /// An operator wants this session to drain.
@@ -273,7 +302,10 @@ class Store {
     virtual ~Store() = default;
     virtual TurnResult run_turn(std::int64_t turn, const TurnInput& input) = 0;
     virtual std::vector<StoredBatch> load_open_batches() = 0;
+    /// Without the texts of its requests.
     virtual std::optional<StoredBatch> load_batch(const std::string& batch_uuid) = 0;
+    /// Of a step that is out. A request that the database cannot give is an answer, not an error.
+    virtual RequestTexts load_request(const std::string& batch_uuid, std::int64_t step_id) = 0;
     virtual std::vector<HandlerKey> load_handler_keys() = 0;
     virtual TemplateFacts load_template(std::int32_t named_task_id, std::int32_t revision) = 0;
     /// Milliseconds until the next retry or held task is due; nothing when none waits.

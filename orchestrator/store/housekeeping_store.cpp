@@ -4,29 +4,40 @@
 
 #include <nlohmann/json.hpp>
 
+#include "orchestrator/postgres/array_text.hpp"
 #include "orchestrator/store/alive.hpp"
-#include "orchestrator/store/array_text.hpp"
 #include "orchestrator/store/port_errors.hpp"
+#include "orchestrator/store/sql.hpp"
 #include "orchestrator/store/wake_payload.hpp"
 
 namespace tasker::store {
 namespace {
 
-ConnectionSettings named(const char* name) {
-    ConnectionSettings settings;
+postgres::ConnectionSettings named(const char* name) {
+    postgres::ConnectionSettings settings;
     settings.application_name = name;
     return settings;
 }
 
-Connection open(const std::string& url, const char* name) {
-    return with_port_errors([&] { return Connection(url, named(name)); });
+postgres::Connection open(const postgres::Address& database, const char* name) {
+    return with_port_errors([&] { return postgres::Connection(database, named(name)); });
+}
+
+std::string faults_json(const core::FaultCounts& faults) {
+    nlohmann::json counted = nlohmann::json::object();
+    for (std::size_t i = 0; i < faults.size(); ++i) {
+        if (faults[i] > 0)
+            counted[std::string(core::to_text(static_cast<core::SessionFault>(i)))] = faults[i];
+    }
+    return counted.dump();
 }
 
 }  // namespace
 
-WakeConnection::WakeConnection(const std::string& database_url)
-    : connection_(open(database_url, "tasker-orchestrator wake")) {
-    with_port_errors([&] { connection_.listen("tasker_wake"); });
+WakeConnection::WakeConnection(const postgres::Address& database)
+    : connection_(open(database, "tasker-orchestrator wake")) {
+    with_port_errors(
+        [&] { connection_.listen(connection_.execute(sql::wake_channel).at(0)[0].as<std::string>()); });
 }
 
 std::vector<ports::Wake> WakeConnection::wait(int stop_fd, int timeout_ms) {
@@ -43,30 +54,23 @@ std::vector<ports::Wake> WakeConnection::wait(int stop_fd, int timeout_ms) {
     });
 }
 
-HousekeepingStore::HousekeepingStore(const std::string& database_url, std::int64_t epoch)
-    : epoch_(epoch), connection_(open(database_url, "tasker-orchestrator caretaker")) {
+HousekeepingStore::HousekeepingStore(const postgres::Address& database, std::int64_t epoch)
+    : epoch_(epoch), connection_(open(database, "tasker-orchestrator caretaker")) {
     // A beat is no fact worth a wait for the disk, and it holds the lanes' rows while it waits.
     with_port_errors([&] { connection_.execute("SET synchronous_commit = off"); });
 }
 
 void HousekeepingStore::beat() {
-    with_port_errors([&] { say_alive(connection_, epoch_); });
+    with_port_errors([&] { refresh_alive(connection_, epoch_); });
 }
 
 void HousekeepingStore::set_state(const std::string& state, const std::string& endpoints_json) {
-    with_port_errors([&] {
-        connection_.query(
-            // In the order in which a successor takes these rows.
-            "WITH mine AS (SELECT lane FROM tasker_orchestrators WHERE epoch = $1 ORDER BY lane FOR UPDATE)"
-            " UPDATE tasker_orchestrators o SET state = $2, endpoints = $3::jsonb,"
-            " last_seen_at = clock_timestamp() FROM mine WHERE o.lane = mine.lane",
-            epoch_, state, endpoints_json);
-    });
+    with_port_errors([&] { connection_.query(sql::set_orchestrator_state, epoch_, state, endpoints_json); });
 }
 
 void HousekeepingStore::write_workers(const std::vector<core::SessionView>& rows,
                                       const std::vector<std::string>& known) {
-    ArrayText columns[13];
+    postgres::ArrayText columns[15];
     for (const auto& view : rows) {
         columns[0].add_text(view.spec.session);
         columns[1].add_text(view.spec.worker_id);
@@ -77,60 +81,29 @@ void HousekeepingStore::write_workers(const std::vector<core::SessionView>& rows
         columns[6].add(view.spec.capacity);
         columns[7].add(view.in_flight);
         columns[8].add_text(core::to_text(view.state));
-        columns[9].add_text(view.spec.host + "\n" + std::to_string(view.spec.pid));
-        columns[10].add(view.heartbeat_age.count());
-        columns[11].add(view.limit);
-        columns[12].add(view.free);
+        columns[9].add_text(view.spec.host);
+        columns[10].add(view.spec.pid);
+        columns[11].add(view.heartbeat_age.count());
+        columns[12].add(view.limit);
+        columns[13].add(view.free);
+        columns[14].add_text(faults_json(view.faults));
     }
+    postgres::ArrayText known_sessions;
+    for (const auto& session : known) known_sessions.add_text(session);
     with_port_errors([&] {
-        connection_.query(
-            "INSERT INTO tasker_workers AS w (session, worker_id, language, sdk_version, handlers, "
-            "namespaces, capacity,"
-            " in_flight, state, host, pid, epoch, last_heartbeat_at, credit_limit, free_credit)"
-            " SELECT x.session, left(x.worker, 255), left(x.language, 32), left(x.sdk, 64), "
-            "x.handlers::jsonb,"
-            " x.namespaces::jsonb, "
-            "x.capacity,"
-            " x.in_flight, x.state, left(split_part(x.host, E'\\n', 1), 255), nullif(split_part(x.host, "
-            "E'\\n', 2), "
-            "'')::int,"
-            " $14, clock_timestamp() - make_interval(secs => x.age / 1000.0), x.credit_limit, x.free_credit"
-            " FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int[], "
-            "$8::int[],"
-            " $9::text[], $10::text[], $11::bigint[], $12::int[], $13::int[])"
-            " AS x(session, worker, language, sdk, handlers, namespaces, capacity, in_flight, state, host, "
-            "age, credit_limit, free_credit)"
-            " ORDER BY x.session"
-            " ON CONFLICT (session) DO UPDATE SET worker_id = EXCLUDED.worker_id, handlers = "
-            "EXCLUDED.handlers,"
-            " namespaces = EXCLUDED.namespaces, capacity = EXCLUDED.capacity, in_flight = EXCLUDED.in_flight,"
-            " state = EXCLUDED.state, host = EXCLUDED.host, pid = EXCLUDED.pid, epoch = EXCLUDED.epoch,"
-            " last_heartbeat_at = EXCLUDED.last_heartbeat_at, credit_limit = EXCLUDED.credit_limit,"
-            " free_credit = EXCLUDED.free_credit",
-            columns[0].take(), columns[1].take(), columns[2].take(), columns[3].take(), columns[4].take(),
-            columns[5].take(), columns[6].take(), columns[7].take(), columns[8].take(), columns[9].take(),
-            columns[10].take(), columns[11].take(), columns[12].take(), epoch_);
-        // Sessions of an earlier epoch that have not come back, and those the registry has forgotten.
-        connection_.query(
-            "UPDATE tasker_workers SET state = 'gone', in_flight = 0, free_credit = 0 WHERE state <> 'gone' "
-            "AND NOT"
-            " (session = ANY ($2::text[])) AND (epoch = $1 OR last_heartbeat_at < clock_timestamp() - "
-            "interval '1 min')",
-            epoch_, [&] {
-                ArrayText names;
-                for (const auto& session : known) names.add_text(session);
-                return names.take();
-            }());
+        connection_.query(sql::write_workers, columns[0].take(), columns[1].take(), columns[2].take(),
+                          columns[3].take(), columns[4].take(), columns[5].take(), columns[6].take(),
+                          columns[7].take(), columns[8].take(), columns[9].take(), columns[10].take(),
+                          columns[11].take(), columns[12].take(), columns[13].take(), columns[14].take(),
+                          epoch_);
+        connection_.query(sql::forget_workers, epoch_, known_sessions.take());
     });
 }
 
 void HousekeepingStore::notify_done(const std::vector<std::int64_t>& task_ids) {
-    ArrayText ids;
+    postgres::ArrayText ids;
     for (const auto id : task_ids) ids.add(id);
-    with_port_errors([&] {
-        connection_.query("SELECT pg_notify('tasker_done', id::text) FROM unnest($1::bigint[]) id",
-                          ids.take());
-    });
+    with_port_errors([&] { connection_.query(sql::notify_done, ids.take()); });
 }
 
 }  // namespace tasker::store

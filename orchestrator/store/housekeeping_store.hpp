@@ -6,23 +6,23 @@
 #include <vector>
 
 #include "orchestrator/ports/housekeeping.hpp"
-#include "orchestrator/store/connection.hpp"
+#include "orchestrator/postgres/connection.hpp"
 
 namespace tasker::store {
 
 /// LISTEN tasker_wake on a connection that runs nothing else (libpqxx delivers nothing during a transaction).
 class WakeConnection final : public ports::WakeSource {
   public:
-    explicit WakeConnection(const std::string& database_url);
+    explicit WakeConnection(const postgres::Address& database);
     std::vector<ports::Wake> wait(int stop_fd, int timeout_ms) override;
 
   private:
-    Connection connection_;
+    postgres::Connection connection_;
 };
 
 class HousekeepingStore final : public ports::Housekeeping {
   public:
-    HousekeepingStore(const std::string& database_url, std::int64_t epoch);
+    HousekeepingStore(const postgres::Address& database, std::int64_t epoch);
     void beat() override;
     void set_state(const std::string& state, const std::string& endpoints_json) override;
     void write_workers(const std::vector<core::SessionView>& rows,
@@ -31,7 +31,7 @@ class HousekeepingStore final : public ports::Housekeeping {
 
   private:
     std::int64_t epoch_;
-    Connection connection_;
+    postgres::Connection connection_;
 };
 
 }  // namespace tasker::store

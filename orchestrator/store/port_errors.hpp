@@ -6,7 +6,7 @@
 
 #include "orchestrator/ports/database_error.hpp"
 #include "orchestrator/ports/store.hpp"
-#include "orchestrator/store/connection.hpp"
+#include "orchestrator/postgres/connection.hpp"
 
 namespace tasker::store {
 
@@ -15,27 +15,41 @@ inline constexpr const char* kEpochLostState = "TK001";
 /// Sqlstate of a lock that was not to be had within the lane's lock_timeout.
 inline constexpr const char* kLockTimeoutState = "55P03";
 
-/// Whether the statement's own data is at fault: data exception (22), integrity (23), program limit (54), or
-/// a refusal that did not come from the server. Everything else (disk full, cancelled, read-only, locked) may
-/// pass, and whoever takes it for a bad message would lose a good one: reconnect and try again.
-inline bool is_about_data(const std::string& sqlstate) {
-    return sqlstate.empty() || sqlstate.starts_with("22") || sqlstate.starts_with("23") ||
-           sqlstate.starts_with("54");
+/// The fault by what the failure means. Only `data` may be blamed on a message, since whoever takes anything
+/// else for a bad message would lose a good one.
+inline ports::DatabaseFault fault_of(postgres::DbFailure failure) {
+    using postgres::DbFailure, ports::DatabaseFault;
+    switch (failure) {
+        case DbFailure::connection_lost:
+        case DbFailure::in_doubt:
+        case DbFailure::shutting_down:
+            return DatabaseFault::connection;
+        case DbFailure::retryable:
+            return DatabaseFault::repeatable;
+        case DbFailure::locked:
+            return DatabaseFault::locked;
+        case DbFailure::data:
+            return DatabaseFault::data;
+        case DbFailure::read_only:
+        case DbFailure::forbidden:
+        case DbFailure::exhausted:
+        case DbFailure::other:
+            return DatabaseFault::refused;
+    }
+    return DatabaseFault::refused;
 }
 
-/// Runs `action`; a DatabaseError becomes ports::DatabaseError, or ports::EpochLost.
+/// Runs `action`; a DatabaseError becomes ports::DatabaseError (its text has the SQLSTATE), or EpochLost.
 template <typename Action>
 auto with_port_errors(Action&& action) {
     try {
         return std::forward<Action>(action)();
-    } catch (const DatabaseError& error) {
+    } catch (const postgres::DatabaseError& error) {
         if (error.sqlstate() == kEpochLostState) throw ports::EpochLost{};
-        auto fault =
-            is_about_data(error.sqlstate()) ? ports::DatabaseFault::data : ports::DatabaseFault::connection;
-        if (error.connection_is_gone()) fault = ports::DatabaseFault::connection;
-        if (error.sqlstate() == kLockTimeoutState) fault = ports::DatabaseFault::locked;
-        if (error.kind() == DbFailure::retryable) fault = ports::DatabaseFault::repeatable;
-        throw ports::DatabaseError(fault, error.what());
+        // The state comes first: logs cut what is long, and PostgreSQL quotes whole functions.
+        std::string text = error.sqlstate().empty() ? "" : "SQLSTATE " + error.sqlstate() + ": ";
+        text += error.what();
+        throw ports::DatabaseError(fault_of(error.kind()), text);
     }
 }
 

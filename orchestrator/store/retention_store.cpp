@@ -1,6 +1,8 @@
 #include "orchestrator/store/retention_store.hpp"
 
+#include "orchestrator/store/fields.hpp"
 #include "orchestrator/store/port_errors.hpp"
+#include "orchestrator/store/sql.hpp"
 #include "orchestrator/util/time.hpp"
 
 namespace tasker::store {
@@ -10,7 +12,8 @@ using ports::RetentionAction;
 using std::chrono::milliseconds;
 
 // One pass at a time, whether the orchestrator's or the command line's. Ends with the session at the latest.
-constexpr std::int64_t kRetentionLock = 0x7461736b72657400;
+// "tskR" in ASCII.
+constexpr std::int32_t kRetentionLock = 0x74736b52;
 constexpr const char* kChangedState = "TK002";
 
 // A turn holds its locks for some milliseconds: several short tries find a gap where one long wait would make
@@ -25,8 +28,8 @@ constexpr int kRowsPerTransaction = 1000;
 constexpr std::int64_t kStayingMax = 10'000;
 constexpr std::int64_t kWorthSieving = 10;  // less than a tenth stays
 
-ConnectionSettings connection_settings(bool orchestrator) {
-    ConnectionSettings settings;
+postgres::ConnectionSettings connection_settings(bool orchestrator) {
+    postgres::ConnectionSettings settings;
     settings.application_name = orchestrator ? "tasker-orchestrator retention" : "tasker retention";
     settings.statement_timeout = kStatementTimeout;
     settings.lock_timeout = kLockTimeout;
@@ -34,8 +37,8 @@ ConnectionSettings connection_settings(bool orchestrator) {
 }
 
 // Somebody else was in the way, or something has changed meanwhile: nothing is wrong.
-bool may_try_again(const DatabaseError& error) {
-    return error.kind() == DbFailure::retryable || error.sqlstate() == kLockTimeoutState ||
+bool may_try_again(const postgres::DatabaseError& error) {
+    return error.kind() == postgres::DbFailure::retryable || error.sqlstate() == kLockTimeoutState ||
            error.sqlstate() == kChangedState;
 }
 
@@ -52,10 +55,7 @@ class RetentionStore::Pass {
         for (const char* axis : {"task_id", "batch_id"}) split(axis);
         delete_rows("identities", "tasker_task_identities");
         if (settings_.days == 0) return;
-        before_ = store_.connection_
-                      .query("SELECT (clock_timestamp() - make_interval(days => $1))::text", settings_.days)
-                      .at(0)[0]
-                      .as<std::string>();
+        before_ = store_.connection_.query(sql::days_ago, settings_.days).at(0)[0].as<std::string>();
         for (const char* axis : {"task_id", "batch_id"}) drop_expired(axis);
         delete_rows("rejected_messages", "tasker_rejected_messages");
         delete_rows("workers", "tasker_workers");
@@ -70,27 +70,25 @@ class RetentionStore::Pass {
         watch_.done(action);
     }
 
-    void check_epoch(Transaction& transaction) {
+    void check_epoch(postgres::Transaction& transaction) {
         if (!store_.epoch_) return;
-        const auto rows =
-            transaction.query("SELECT 1 FROM tasker_orchestrators WHERE lane = $1 AND epoch = $2",
-                              static_cast<int>(store_.lane_), *store_.epoch_);
+        const auto rows = transaction.query(sql::rules_still, static_cast<int>(store_.lane_), *store_.epoch_);
         if (rows.empty()) throw ports::EpochLost{};
     }
 
-    // One transaction with one statement, repeated while somebody is in the way. Empty: postponed, or told to
-    // stop.
+    // One transaction with one statement, repeated while somebody is in the way. Empty: postponed, or the
+    // retention stops.
     template <typename... Parameters>
-    std::optional<Result> attempt(const std::string& subject, const std::string& sql,
-                                  const Parameters&... parameters) {
+    std::optional<postgres::Result> attempt(const std::string& subject, const std::string& sql,
+                                            const Parameters&... parameters) {
         for (int left = kTries;; --left) {
             try {
-                Transaction transaction = store_.connection_.begin();
+                postgres::Transaction transaction = store_.connection_.begin();
                 check_epoch(transaction);
-                Result result = transaction.query(sql, parameters...);
+                postgres::Result result = transaction.query(sql, parameters...);
                 transaction.commit();
                 return result;
-            } catch (const DatabaseError& error) {
+            } catch (const postgres::DatabaseError& error) {
                 if (!may_try_again(error)) throw;
                 if (left == 1) {
                     watch_.done({"postponed", subject + ": " + error.what(), 0, 0, 0, 0, {}});
@@ -107,9 +105,8 @@ class RetentionStore::Pass {
             settings_.days == 0 ? std::nullopt : std::optional(settings_.days * 86'400.0 / 8);
         while (going()) {
             const auto since = util::boot_time();
-            const auto rows = attempt(
-                axis, "SELECT done, bound FROM tasker_split_partitions($1, $2, make_interval(secs => $3))",
-                axis, settings_.partition_rows, age_seconds);
+            const auto rows =
+                attempt(axis, sql::split_partitions, axis, settings_.partition_rows, age_seconds);
             if (!rows || rows->at(0)[0].is_null()) return;
             RetentionAction action{"partition_" + rows->at(0)[0].as<std::string>(), axis, 0, 0, 0, 0, {}};
             if (!rows->at(0)[1].is_null()) action.high = rows->at(0)[1].as<std::int64_t>();
@@ -118,8 +115,7 @@ class RetentionStore::Pass {
     }
 
     void drop_expired(const std::string& axis) {
-        const auto found =
-            attempt(axis, "SELECT low, high FROM tasker_expired_ranges($1, $2::timestamptz)", axis, before_);
+        const auto found = attempt(axis, sql::expired_ranges, axis, before_);
         if (!found) return;
         for (const auto& row : *found) {
             const Range range{axis, row[0].as<std::int64_t>(), row[1].as<std::int64_t>()};
@@ -133,11 +129,8 @@ class RetentionStore::Pass {
 
     void drop(const Range& range) {
         const auto since = util::boot_time();
-        const auto found = attempt(range.axis,
-                                   "SELECT total, staying, cardinality(staying) FROM tasker_staying_ids($1, "
-                                   "$2, $3, $4::timestamptz, "
-                                   "$5)",
-                                   range.axis, range.low, range.high, before_, kStayingMax + 1);
+        const auto found = attempt(range.axis, sql::staying_ids, range.axis, range.low, range.high, before_,
+                                   kStayingMax + 1);
         if (!found) return;
         const auto total = found->at(0)[0].as<std::int64_t>();
         const auto staying = found->at(0)[1].as<std::string>();
@@ -153,10 +146,8 @@ class RetentionStore::Pass {
         }
         // Before the tasks go, so that no repeated request is ever answered with a task that is not there.
         if (range.axis == "task_id" && !forget_identities(range, staying)) return;
-        const auto done = attempt(range.axis,
-                                  "SELECT rows_dropped, rows_kept FROM tasker_drop_range($1, $2, $3, "
-                                  "$4::timestamptz, $5::bigint[])",
-                                  range.axis, range.low, range.high, before_, staying);
+        const auto done =
+            attempt(range.axis, sql::drop_range, range.axis, range.low, range.high, before_, staying);
         if (!done) return;
         action.rows = done->at(0)[0].as<std::int64_t>();
         action.rows_kept = done->at(0)[1].as<std::int64_t>();
@@ -166,21 +157,20 @@ class RetentionStore::Pass {
 
     bool forget_identities(const Range& range, const std::string& staying) {
         return in_chunks("tasker_task_identities", [&] {
-            return attempt("tasker_task_identities",
-                           "SELECT tasker_forget_identities($1, $2, $3::bigint[], $4)", range.low, range.high,
-                           staying, kRowsPerTransaction);
+            return attempt("tasker_task_identities", sql::forget_identities, range.low, range.high, staying,
+                           kRowsPerTransaction);
         });
     }
 
     void delete_rows(const std::string& what, const std::string& table) {
         in_chunks(table, [&] {
-            return attempt(table, "SELECT tasker_forget_rows($1, $2::timestamptz, $3)", what,
+            return attempt(table, sql::forget_rows, what,
                            before_.empty() ? std::nullopt : std::optional(before_), kRowsPerTransaction);
         });
     }
 
-    // Repeats `chunk` until it deletes less than it might. False: postponed, or told to stop.
-    bool in_chunks(const std::string& table, const std::function<std::optional<Result>()>& chunk) {
+    // Repeats `chunk` until it deletes less than it might. False: postponed, or the retention stops.
+    bool in_chunks(const std::string& table, const std::function<std::optional<postgres::Result>()>& chunk) {
         const auto since = util::boot_time();
         RetentionAction action{"rows_deleted", table, 0, 0, 0, 0, {}};
         bool finished = false;
@@ -201,15 +191,15 @@ class RetentionStore::Pass {
     std::string before_;
 };
 
-RetentionStore::RetentionStore(const std::string& database_url, std::optional<std::int64_t> epoch,
+RetentionStore::RetentionStore(const postgres::Address& database, std::optional<std::int64_t> epoch,
                                std::int16_t lane)
     : epoch_(epoch), lane_(lane), connection_(with_port_errors([&] {
-          return Connection(database_url, connection_settings(epoch.has_value()));
+          return postgres::Connection(database, connection_settings(epoch.has_value()));
       })) {}
 
 void RetentionStore::run_pass(const ports::RetentionSettings& settings, const ports::RetentionWatch& watch) {
     with_port_errors([&] {
-        if (!connection_.query("SELECT pg_try_advisory_lock($1)", kRetentionLock).at(0)[0].as<bool>()) {
+        if (!connection_.query(sql::try_lock, kRetentionLock).at(0)[0].as<bool>()) {
             watch.done({"postponed", "another session runs retention", 0, 0, 0, 0, {}});
             return;
         }
@@ -218,35 +208,26 @@ void RetentionStore::run_pass(const ports::RetentionSettings& settings, const po
         } catch (...) {
             // The lock must not outlive the pass; where the connection is gone, it is gone with it.
             try {
-                connection_.query("SELECT pg_advisory_unlock($1)", kRetentionLock);
-            } catch (const DatabaseError&) {
+                connection_.query(sql::unlock, kRetentionLock);
+            } catch (const postgres::DatabaseError&) {
             }
             throw;
         }
-        connection_.query("SELECT pg_advisory_unlock($1)", kRetentionLock);
+        connection_.query(sql::unlock, kRetentionLock);
     });
 }
 
-std::vector<PartitionStatus> partition_status(Connection& connection) {
+std::vector<PartitionStatus> partition_status(postgres::Connection& connection) {
     std::vector<PartitionStatus> found;
     for (const std::string axis : {"task_id", "batch_id"}) {
-        const auto rows = connection.query(
-            "SELECT low, high, max(quote_ident(partition_name)) FILTER (WHERE place = 1) AS first,"
-            " max(pg_stat_get_live_tuples(partition_name::regclass)) FILTER (WHERE place = 1) AS rows,"
-            " sum(pg_total_relation_size(partition_name::regclass))::bigint AS bytes"
-            " FROM tasker_partitions($1) GROUP BY low, high ORDER BY low NULLS FIRST",
-            axis);
-        for (const auto& row : rows) {
+        for (const auto& row : connection.query(sql::partition_status, axis)) {
             PartitionStatus one;
             one.axis = axis;
             if (!row["low"].is_null()) one.low = row["low"].as<std::int64_t>();
             if (!row["high"].is_null()) one.high = row["high"].as<std::int64_t>();
             one.rows = row["rows"].as<std::int64_t>();
             one.bytes = row["bytes"].as<std::int64_t>();
-            const auto oldest = connection.execute(
-                "SELECT to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') FROM " +
-                row["first"].as<std::string>() + " ORDER BY " + axis + " LIMIT 1");
-            if (!oldest.empty()) one.oldest_at = oldest.at(0)[0].as<std::string>();
+            one.oldest_at = text_or_empty(row["oldest_at"]);
             found.push_back(std::move(one));
         }
     }

@@ -1,5 +1,5 @@
 // Partitions of the running tables: makes new ones in time, drops old ones, deletes what is old elsewhere.
-// The rules are the SQL functions of migration 013; here is the order of the transactions, and what happens
+// The rules are the functions of migrations/functions/retention; here is the order of the transactions, and what happens
 // when a lock is not to be had: it is given up within 50 ms, since whoever waits for an exclusive lock keeps
 // every turn waiting.
 #pragma once
@@ -14,15 +14,15 @@
 #include <vector>
 
 #include "orchestrator/ports/retention.hpp"
-#include "orchestrator/store/connection.hpp"
+#include "orchestrator/postgres/connection.hpp"
 
 namespace tasker::store {
 
 class RetentionStore final : public ports::Retention {
   public:
     /// Without an epoch (the command line) nobody is asked whether he still rules.
-    explicit RetentionStore(const std::string& database_url, std::optional<std::int64_t> epoch = std::nullopt,
-                            std::int16_t lane = 0);
+    explicit RetentionStore(const postgres::Address& database,
+                            std::optional<std::int64_t> epoch = std::nullopt, std::int16_t lane = 0);
     void run_pass(const ports::RetentionSettings& settings, const ports::RetentionWatch& watch) override;
     void cancel() override { connection_.cancel(); }
 
@@ -36,7 +36,7 @@ class RetentionStore final : public ports::Retention {
 
     std::optional<std::int64_t> epoch_;
     std::int16_t lane_;
-    Connection connection_;
+    postgres::Connection connection_;
     /// Ranges of which too much must stay, and when they are looked at again. By axis and low.
     std::map<std::pair<std::string, std::int64_t>, std::chrono::steady_clock::time_point> left_alone_;
 };
@@ -54,6 +54,6 @@ struct PartitionStatus {
 };
 
 /// All partitions by axis, oldest first. Throws DatabaseError.
-std::vector<PartitionStatus> partition_status(Connection& connection);
+std::vector<PartitionStatus> partition_status(postgres::Connection& connection);
 
 }  // namespace tasker::store

@@ -4,12 +4,20 @@
 #include <limits>
 #include <utility>
 
-#include "orchestrator/store/array_text.hpp"
+#include "orchestrator/postgres/array_text.hpp"
+#include "orchestrator/postgres/named_call.hpp"
 
 namespace tasker::store {
 namespace {
 
-constexpr int kParameterCount = 66;
+using postgres::ArrayText;
+
+/// One parameter that holds a column of all items of a kind, and how an item gets into it.
+template <typename Item>
+struct Column {
+    const char* parameter;
+    void (*write)(ArrayText& array, const Item& item);
+};
 
 std::string_view class_name(ports::MessageClass message_class) {
     switch (message_class) {
@@ -27,171 +35,214 @@ std::string_view class_name(ports::MessageClass message_class) {
     return "unknown";
 }
 
-void add_messages(std::vector<std::string>& parameters, const std::vector<ports::TurnMessage>& messages) {
-    ArrayText columns[19];
-    for (const auto& m : messages) {
-        columns[0].add_text(class_name(m.message_class));
-        columns[1].add(m.batch_id);
-        columns[2].add_or_null(m.batch_step_id);
-        columns[3].add_or_null(m.step_id);
-        columns[4].add_or_null(m.task_id);
-        columns[5].add_or_null(static_cast<std::int64_t>(m.attempt));
-        columns[6].add_text(m.completion ? "batch_completion" : "partial_result");
-        columns[7].add_text_or_null(m.status);
-        columns[8].add_text_or_null(m.worker_id);
-        columns[9].add_text_or_null(m.session);
-        columns[10].add_or_null(m.sequence);
-        columns[11].add(m.execution_time_ms);
-        columns[12].add_text(m.raw);
-        columns[13].add_text_or_null(m.output_json);
-        columns[14].add_text_or_null(m.error_json);
-        columns[15].add_or_null(m.retryable);
-        columns[16].add_or_null(m.handler_stopped);
-        columns[17].add_or_null(m.backoff_seconds);
-        columns[18].add_bool(m.unusable);
-    }
-    for (auto& column : columns) parameters.push_back(column.take());
-}
+constexpr Column<ports::TurnMessage> kMessages[] = {
+    {"m_class", [](auto& array, const auto& m) { array.add_text(class_name(m.message_class)); }},
+    {"m_batch_id", [](auto& array, const auto& m) { array.add(m.batch_id); }},
+    {"m_batch_step_id", [](auto& array, const auto& m) { array.add_or_null(m.batch_step_id); }},
+    {"m_step_id", [](auto& array, const auto& m) { array.add_or_null(m.step_id); }},
+    {"m_task_id", [](auto& array, const auto& m) { array.add_or_null(m.task_id); }},
+    {"m_attempt", [](auto& array, const auto& m) { array.add_or_null(std::int64_t{m.attempt}); }},
+    {"m_type", [](auto& array,
+                  const auto& m) { array.add_text(m.completion ? "batch_completion" : "partial_result"); }},
+    {"m_status", [](auto& array, const auto& m) { array.add_text_or_null(m.status); }},
+    {"m_worker", [](auto& array, const auto& m) { array.add_text_or_null(m.worker_id); }},
+    {"m_session", [](auto& array, const auto& m) { array.add_text_or_null(m.session); }},
+    {"m_sequence", [](auto& array, const auto& m) { array.add_or_null(m.sequence); }},
+    {"m_exec_ms", [](auto& array, const auto& m) { array.add(m.execution_time_ms); }},
+    {"m_raw", [](auto& array, const auto& m) { array.add_text(m.raw); }},
+    {"m_output", [](auto& array, const auto& m) { array.add_text_or_null(m.output_json); }},
+    {"m_error", [](auto& array, const auto& m) { array.add_text_or_null(m.error_json); }},
+    {"m_bytes", [](auto& array, const auto& m) { array.add(m.output_bytes); }},
+    {"m_retryable", [](auto& array, const auto& m) { array.add_or_null(m.retryable); }},
+    {"m_handler_stopped", [](auto& array, const auto& m) { array.add_or_null(m.handler_stopped); }},
+    {"m_backoff", [](auto& array, const auto& m) { array.add_or_null(m.backoff_seconds); }},
+    {"m_unusable", [](auto& array, const auto& m) { array.add_bool(m.unusable); }},
+};
 
-void add_hand_backs(std::vector<std::string>& parameters, const std::vector<ports::HandBack>& hand_backs) {
-    ArrayText columns[5];
-    for (const auto& h : hand_backs) {
-        columns[0].add(h.batch_id);
-        columns[1].add(h.step_id);
-        columns[2].add(h.task_id);
-        columns[3].add(h.attempt);
-        columns[4].add_text(h.reason);
-    }
-    for (auto& column : columns) parameters.push_back(column.take());
-}
+constexpr Column<ports::HandBack> kHandBacks[] = {
+    {"h_batch_id", [](auto& array, const auto& h) { array.add(h.batch_id); }},
+    {"h_step_id", [](auto& array, const auto& h) { array.add(h.step_id); }},
+    {"h_task_id", [](auto& array, const auto& h) { array.add(h.task_id); }},
+    {"h_attempt", [](auto& array, const auto& h) { array.add(h.attempt); }},
+    {"h_reason", [](auto& array, const auto& h) { array.add_text(h.reason); }},
+    {"h_cause", [](auto& array, const auto& h) { array.add_text_or_null(h.cause); }},
+};
 
-void add_orphans(std::vector<std::string>& parameters, const std::vector<ports::Orphan>& orphans) {
-    ArrayText columns[5];
-    for (const auto& o : orphans) {
-        columns[0].add(o.batch_id);
-        columns[1].add(o.step_id);
-        columns[2].add(o.task_id);
-        columns[3].add(o.attempt);
-        columns[4].add_text(o.reason);
-    }
-    for (auto& column : columns) parameters.push_back(column.take());
-}
+constexpr Column<ports::Orphan> kOrphans[] = {
+    {"o_batch_id", [](auto& array, const auto& o) { array.add(o.batch_id); }},
+    {"o_step_id", [](auto& array, const auto& o) { array.add(o.step_id); }},
+    {"o_task_id", [](auto& array, const auto& o) { array.add(o.task_id); }},
+    {"o_attempt", [](auto& array, const auto& o) { array.add(o.attempt); }},
+    {"o_reason", [](auto& array, const auto& o) { array.add_text(o.reason); }},
+    {"o_try_alone", [](auto& array, const auto& o) { array.add_bool(o.try_alone); }},
+};
 
-void add_starts(std::vector<std::string>& parameters, const std::vector<ports::StartClaim>& starts) {
-    ArrayText columns[4];
-    for (const auto& s : starts) {
-        columns[0].add(s.batch_id);
-        columns[1].add(s.step_id);
-        columns[2].add(s.task_id);
-        columns[3].add(s.attempt);
-    }
-    for (auto& column : columns) parameters.push_back(column.take());
-}
+constexpr Column<ports::StartClaim> kStarts[] = {
+    {"g_batch_id", [](auto& array, const auto& s) { array.add(s.batch_id); }},
+    {"g_step_id", [](auto& array, const auto& s) { array.add(s.step_id); }},
+    {"g_task_id", [](auto& array, const auto& s) { array.add(s.task_id); }},
+    {"g_attempt", [](auto& array, const auto& s) { array.add(s.attempt); }},
+};
 
-void add_running(std::vector<std::string>& parameters, const std::vector<ports::RunningMark>& running) {
-    ArrayText columns[3];
-    for (const auto& r : running) {
-        columns[0].add(r.batch_id);
-        columns[1].add(r.step_id);
-        columns[2].add(r.age_ms);
-    }
-    for (auto& column : columns) parameters.push_back(column.take());
-}
+constexpr Column<ports::RunningMark> kRunning[] = {
+    {"r_batch_id", [](auto& array, const auto& r) { array.add(r.batch_id); }},
+    {"r_step_id", [](auto& array, const auto& r) { array.add(r.step_id); }},
+    {"r_age_ms", [](auto& array, const auto& r) { array.add(r.age_ms); }},
+};
 
-void add_batches(std::vector<std::string>& parameters, const std::vector<ports::BatchChange>& batches) {
-    ArrayText columns[8];
-    for (const auto& b : batches) {
-        columns[0].add(b.batch_id);
-        columns[1].add_text(core::to_text(b.from));
-        columns[2].add_text(core::to_text(b.to));
-        columns[3].add(b.transitions);
-        columns[4].add(b.partials);
-        columns[5].add_bool(b.completion);
-        columns[6].add_text_or_null(b.reconciliation ? core::to_text(*b.reconciliation) : std::string_view{});
-        columns[7].add_text_or_null(b.detail_json);
-    }
-    for (auto& column : columns) parameters.push_back(column.take());
-}
+constexpr Column<ports::BatchChange> kBatches[] = {
+    {"b_batch_id", [](auto& array, const auto& b) { array.add(b.batch_id); }},
+    {"b_from", [](auto& array, const auto& b) { array.add_text(core::to_text(b.from)); }},
+    {"b_to", [](auto& array, const auto& b) { array.add_text(core::to_text(b.to)); }},
+    {"b_steps", [](auto& array, const auto& b) { array.add(b.transitions); }},
+    {"b_partials", [](auto& array, const auto& b) { array.add(b.partials); }},
+    {"b_completion", [](auto& array, const auto& b) { array.add_bool(b.completion); }},
+    {"b_reconciliation",
+     [](auto& array, const auto& b) {
+         array.add_text_or_null(b.reconciliation ? core::to_text(*b.reconciliation) : std::string_view{});
+     }},
+    {"b_detail", [](auto& array, const auto& b) { array.add_text_or_null(b.detail_json); }},
+};
 
-void add_claims(std::vector<std::string>& parameters, const ports::TurnInput& input) {
-    ArrayText columns[11];
-    int profiles = 0;
-    for (const auto& key : input.keys) {
-        profiles = std::max(profiles, key.profile);
-        columns[0].add(key.profile);
-        columns[1].add(key.handler_key);
-        columns[2].add_bool(key.scan);
-        columns[3].add(static_cast<std::int64_t>(key.look_from.falling_priority));
-        columns[4].add(key.look_from.step_id);
-        columns[5].add_bool(key.one_namespace);
-    }
+constexpr Column<ports::ClaimKey> kKeys[] = {
+    {"k_profile", [](auto& array, const auto& k) { array.add(k.profile); }},
+    {"k_key", [](auto& array, const auto& k) { array.add(k.handler_key); }},
+    {"k_scan", [](auto& array, const auto& k) { array.add_bool(k.scan); }},
+    {"k_falling", [](auto& array, const auto& k) { array.add(std::int64_t{k.look_from.falling_priority}); }},
+    {"k_step_id", [](auto& array, const auto& k) { array.add(k.look_from.step_id); }},
+    {"k_one_namespace", [](auto& array, const auto& k) { array.add_bool(k.one_namespace); }},
+};
+
+/// A run of slots with its place among the slots of its profile.
+struct PlacedSlots {
     int profile = 0;
-    int filled = 0;  // slots of this profile
-    for (const auto& slot : input.slots) {
-        if (std::exchange(profile, slot.profile) != slot.profile) filled = 0;
-        columns[6].add(slot.profile);
-        columns[7].add(slot.session + 1);  // SQL arrays count from 1
-        columns[8].add(filled);
-        columns[9].add(filled += slot.length);
-    }
-    for (const auto& session : input.sessions) columns[10].add_text(session);
-    parameters.push_back(std::to_string(profiles));
-    for (auto& column : columns) parameters.push_back(column.take());
+    int session = 0;
+    int after = 0;
+    int upto = 0;
+};
+
+constexpr Column<PlacedSlots> kSlots[] = {
+    {"s_profile", [](auto& array, const auto& s) { array.add(s.profile); }},
+    // SQL arrays count from 1.
+    {"s_session_no", [](auto& array, const auto& s) { array.add(s.session + 1); }},
+    {"s_after", [](auto& array, const auto& s) { array.add(s.after); }},
+    {"s_upto", [](auto& array, const auto& s) { array.add(s.upto); }},
+};
+
+constexpr Column<std::string> kSessions[] = {
+    {"c_sessions", [](auto& array, const auto& session) { array.add_text(session); }},
+};
+
+constexpr Column<std::int64_t> kTasks[] = {
+    {"p_tasks", [](auto& array, const auto& task_id) { array.add(task_id); }},
+};
+
+/// What follows from the whole input, beside the items themselves.
+struct Derived {
+    std::vector<std::int64_t> tasks;  // ascending: what a turn locks first
+    std::int64_t low_batch = std::numeric_limits<std::int64_t>::max();
+    std::vector<PlacedSlots> slots;
+    int profiles = 0;
+};
+
+struct Scalar {
+    const char* parameter;
+    std::string (*write)(const TurnCall& call, const Derived& derived);
+};
+
+std::string word(bool value) {
+    return value ? "t" : "f";
 }
 
-// What a turn locks first, and the lowest batch it can meet.
-void add_bounds(std::vector<std::string>& parameters, const ports::TurnInput& input) {
-    std::vector<std::int64_t> tasks;
-    auto low_batch = std::numeric_limits<std::int64_t>::max();
-    const auto note = [&](std::int64_t task_id, std::int64_t batch_id) {
-        if (task_id != 0) tasks.push_back(task_id);
-        low_batch = std::min(low_batch, batch_id);
+constexpr Scalar kScalars[] = {
+    {"p_lane", [](const auto& call, const auto&) { return std::to_string(call.lane); }},
+    {"p_lanes", [](const auto& call, const auto&) { return std::to_string(call.lanes); }},
+    {"p_epoch", [](const auto& call, const auto&) { return std::to_string(call.epoch); }},
+    {"p_turn", [](const auto& call, const auto&) { return std::to_string(call.turn); }},
+    {"p_instance", [](const auto& call, const auto&) { return std::string(call.instance); }},
+    {"p_low_batch", [](const auto&, const auto& derived) { return std::to_string(derived.low_batch); }},
+    {"p_profiles", [](const auto&, const auto& derived) { return std::to_string(derived.profiles); }},
+    {"p_batch_size", [](const auto& call, const auto&) { return std::to_string(call.input.batch_size); }},
+    {"p_request_bytes",
+     [](const auto& call, const auto&) { return std::to_string(call.input.request_bytes_max); }},
+    {"p_turn_bytes", [](const auto& call, const auto&) { return std::to_string(call.input.turn_bytes_max); }},
+    {"p_due", [](const auto& call, const auto&) { return word(call.input.due); }},
+    {"p_notify", [](const auto& call, const auto&) { return word(call.input.notify_done); }},
+};
+
+Derived derive(const ports::TurnInput& input) {
+    Derived derived;
+    const auto meet = [&](std::int64_t task_id, std::int64_t batch_id) {
+        if (task_id != 0) derived.tasks.push_back(task_id);
+        derived.low_batch = std::min(derived.low_batch, batch_id);
     };
-    for (const auto& m : input.messages) note(m.task_id, m.batch_id);
-    for (const auto& h : input.hand_backs) note(h.task_id, h.batch_id);
-    for (const auto& o : input.orphans) note(o.task_id, o.batch_id);
-    for (const auto& s : input.starts) note(s.task_id, s.batch_id);
-    for (const auto& r : input.running) note(0, r.batch_id);
-    for (const auto& b : input.batches) note(0, b.batch_id);
+    for (const auto& m : input.messages) meet(m.task_id, m.batch_id);
+    for (const auto& h : input.hand_backs) meet(h.task_id, h.batch_id);
+    for (const auto& o : input.orphans) meet(o.task_id, o.batch_id);
+    for (const auto& s : input.starts) meet(s.task_id, s.batch_id);
+    for (const auto& r : input.running) meet(0, r.batch_id);
+    for (const auto& b : input.batches) meet(0, b.batch_id);
+    auto& tasks = derived.tasks;
     std::sort(tasks.begin(), tasks.end());
     tasks.erase(std::unique(tasks.begin(), tasks.end()), tasks.end());
-    ArrayText ids;
-    for (const auto task_id : tasks) ids.add(task_id);
-    parameters.push_back(ids.take());
-    parameters.push_back(std::to_string(low_batch));
+    for (const auto& key : input.keys) derived.profiles = std::max(derived.profiles, key.profile);
+    int profile = 0;
+    int filled = 0;  // slots of this profile
+    derived.slots.reserve(input.slots.size());
+    for (const auto& slot : input.slots) {
+        if (std::exchange(profile, slot.profile) != slot.profile) filled = 0;
+        derived.slots.push_back({slot.profile, slot.session, filled, filled + slot.length});
+        filled += slot.length;
+    }
+    return derived;
+}
+
+/// Shows each table with its items to `visit`: the one place that lists them all, for names and values alike.
+template <typename Visitor>
+void visit_columns(const ports::TurnInput& input, const Derived& derived, const Visitor& visit) {
+    visit(kTasks, derived.tasks);
+    visit(kMessages, input.messages);
+    visit(kHandBacks, input.hand_backs);
+    visit(kOrphans, input.orphans);
+    visit(kStarts, input.starts);
+    visit(kRunning, input.running);
+    visit(kBatches, input.batches);
+    visit(kKeys, input.keys);
+    visit(kSlots, derived.slots);
+    visit(kSessions, input.sessions);
 }
 
 }  // namespace
 
-const std::string& turn_statement() {
-    static const std::string statement = [] {
-        std::string text = "SELECT * FROM tasker_turn(";
-        for (int i = 1; i <= kParameterCount; ++i) text += (i > 1 ? ",$" : "$") + std::to_string(i);
-        return text + ")";
+const std::vector<std::string>& turn_parameter_names() {
+    static const std::vector<std::string> names = [] {
+        std::vector<std::string> all;
+        for (const Scalar& scalar : kScalars) all.emplace_back(scalar.parameter);
+        visit_columns({}, {}, [&](const auto& columns, const auto&) {
+            for (const auto& column : columns) all.emplace_back(column.parameter);
+        });
+        return all;
     }();
+    return names;
+}
+
+const std::string& turn_statement() {
+    static const std::string statement = postgres::select_from_call("tasker_turn", turn_parameter_names());
     return statement;
 }
 
-std::vector<std::string> turn_parameters(int lane, int lanes, std::int64_t epoch, std::int64_t turn,
-                                         std::string_view instance, const ports::TurnInput& input) {
+std::vector<std::string> turn_parameters(const TurnCall& call) {
+    const Derived derived = derive(call.input);
     std::vector<std::string> parameters;
-    parameters.reserve(kParameterCount);
-    parameters.push_back(std::to_string(lane));
-    parameters.push_back(std::to_string(epoch));
-    parameters.push_back(std::to_string(turn));
-    add_bounds(parameters, input);
-    add_messages(parameters, input.messages);
-    add_hand_backs(parameters, input.hand_backs);
-    add_orphans(parameters, input.orphans);
-    add_starts(parameters, input.starts);
-    add_running(parameters, input.running);
-    add_batches(parameters, input.batches);
-    add_claims(parameters, input);
-    parameters.push_back(std::to_string(input.batch_size));
-    parameters.push_back(input.due ? "t" : "f");
-    parameters.emplace_back(instance);
-    parameters.push_back(std::to_string(lanes));
-    parameters.push_back(input.notify_done ? "t" : "f");
+    parameters.reserve(turn_parameter_names().size());
+    for (const Scalar& scalar : kScalars) parameters.push_back(scalar.write(call, derived));
+    visit_columns(call.input, derived, [&](const auto& columns, const auto& items) {
+        for (const auto& column : columns) {
+            ArrayText array;
+            for (const auto& item : items) column.write(array, item);
+            parameters.push_back(array.take());
+        }
+    });
     return parameters;
 }
 

@@ -5,7 +5,8 @@
 #include <string>
 
 #include "orchestrator/ports/store.hpp"
-#include "orchestrator/store/connection.hpp"
+#include "orchestrator/postgres/connection.hpp"
+#include "orchestrator/store/rejected_rows.hpp"
 
 namespace tasker::store {
 
@@ -27,17 +28,23 @@ struct Lane {
 /// for all lanes of a process; it lives and dies with the connection that took it, which is lane 0's.
 class TurnStore final : public ports::Store {
   public:
-    /// Connects and prepares. Every call throws ports::DatabaseError when the database cannot answer.
-    TurnStore(const std::string& database_url, Instance instance, Lane lane = {});
+    /// Connects, compares the schema with the one this program was built for, and prepares. Every call throws
+    /// ports::DatabaseError when the database cannot answer, this one also when the schema is another or
+    /// nothing can be written; its text then names what helps.
+    TurnStore(const postgres::Address& database, Instance instance, Lane lane = {});
 
     /// False when another connection holds the lock; lock_holder() says whose it is.
     bool take_instance_lock();
     std::string lock_holder();
-    /// For a standby: what the most silent lane of the holder has last said; "" when nobody ever served. And
-    /// to end the connections of all its lanes when that one has said nothing since `seen`; false when it
-    /// has.
+    /// For a standby: the last sign of life of the lane that has been silent longest; "" when nobody ever
+    /// served. The other one ends the connections of all lanes of the holder, unless there was another sign
+    /// of life since `seen`; then it returns false.
     std::string holder_seen();
     bool end_silent_holder(const std::string& seen);
+    /// Writes that this process waits as a standby, for `tasker health`; begin_epoch() removes the row as well. A
+    /// database that takes no writes at the moment is no reason to stop waiting: returns false then.
+    bool record_standby();
+    bool forget_standby();
     /// The next epoch, in the rows of all lanes at once; connections of a predecessor that still stand are
     /// ended, rows of lanes beyond `Lane::count` removed. Call once per process, under the instance lock.
     std::int64_t begin_epoch();
@@ -50,6 +57,7 @@ class TurnStore final : public ports::Store {
     ports::TurnResult run_turn(std::int64_t turn, const ports::TurnInput& input) override;
     std::vector<ports::StoredBatch> load_open_batches() override;
     std::optional<ports::StoredBatch> load_batch(const std::string& batch_uuid) override;
+    ports::RequestTexts load_request(const std::string& batch_uuid, std::int64_t step_id) override;
     std::vector<ports::HandlerKey> load_handler_keys() override;
     ports::TemplateFacts load_template(std::int32_t named_task_id, std::int32_t revision) override;
     std::optional<std::int64_t> next_due_in_ms() override;
@@ -59,12 +67,13 @@ class TurnStore final : public ports::Store {
     std::string installation_uuid() override;
 
   private:
-    static std::vector<ports::StoredBatch> stored_batches(const pqxx::result& rows);
+    void add_requests(ports::StoredBatch& batch);
 
     Instance instance_;
     const Lane lane_;
     std::int64_t epoch_ = 0;
-    Connection connection_;
+    postgres::Connection connection_;
+    RejectedRows rejected_rows_;
 };
 
 }  // namespace tasker::store

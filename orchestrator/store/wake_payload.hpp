@@ -1,4 +1,4 @@
-// What a NOTIFY on tasker_wake says.
+// The content of a NOTIFY on tasker_wake.
 #pragma once
 
 #include <string_view>

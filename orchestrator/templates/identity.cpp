@@ -3,39 +3,9 @@
 #include <openssl/evp.h>
 
 #include <array>
-#include <cmath>
 #include <stdexcept>
 
 namespace tasker::templates {
-
-namespace {
-
-using nlohmann::json;
-
-// Up to here every double without a fraction is exactly one integer.
-constexpr double kExactIntegerMax = 9'007'199'254'740'992.0;
-
-json normalise(const json& value) {
-    if (value.is_object()) {
-        json result = json::object();
-        for (const auto& [key, inner] : value.items()) result[key] = normalise(inner);
-        return result;
-    }
-    if (value.is_array()) {
-        json result = json::array();
-        for (const json& inner : value) result.push_back(normalise(inner));
-        return result;
-    }
-    if (value.is_number_float()) {
-        const double number = value.get<double>();
-        if (std::trunc(number) == number && std::abs(number) <= kExactIntegerMax) {
-            return static_cast<std::int64_t>(number);
-        }
-    }
-    return value;
-}
-
-}  // namespace
 
 std::string sha256_hex(std::string_view bytes) {
     std::array<unsigned char, EVP_MAX_MD_SIZE> hash{};
@@ -53,12 +23,8 @@ std::string sha256_hex(std::string_view bytes) {
     return text;
 }
 
-std::string normalised_json(const json& value) {
-    return normalise(value).dump();
-}
-
-std::string context_hash(const json& context) {
-    return sha256_hex(normalised_json(context));
+std::string context_hash(const ExactJson& context) {
+    return sha256_hex(context.normal_form());
 }
 
 std::string identity_scope(std::string_view namespace_name, std::string_view name) {
@@ -70,8 +36,8 @@ std::string key_identity_hash(std::string_view idempotency_key) {
     return sha256_hex(std::string("key\n").append(idempotency_key));
 }
 
-std::string strict_identity_hash(const Template& definition, const json& context) {
-    return sha256_hex("strict\n" + definition.full_name() + "\n" + normalised_json(context));
+std::string strict_identity_hash(const Template& definition, const ExactJson& context) {
+    return sha256_hex("strict\n" + definition.full_name() + "\n" + context.normal_form());
 }
 
 }  // namespace tasker::templates

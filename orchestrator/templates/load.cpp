@@ -9,6 +9,8 @@
 #include "orchestrator/core/step_order.hpp"
 #include "orchestrator/options/yaml/reader.hpp"
 #include "orchestrator/templates/context_validator.hpp"
+#include "orchestrator/templates/convert.hpp"
+#include "orchestrator/templates/keys.hpp"
 #include "orchestrator/templates/schema_check.hpp"
 #include "orchestrator/templates/step_reader.hpp"
 
@@ -30,6 +32,11 @@ class TemplateLoader {
         : environment_(environment), lookup_(lookup), problems_(problems) {}
 
     Template run(YamlNode& root) {
+        if (is_newer_form(root)) {
+            const YamlNode& steps = *root.find("steps");
+            problems_.error(steps.line, steps.column, "steps", newer_form_message(problems_.file()));
+            return std::move(result_);
+        }
         interpolate(root);
         MapReader map({root, ""}, problems_);
         if (map.valid()) {
@@ -38,8 +45,7 @@ class TemplateLoader {
             read_schema(map);
             read_steps(map);
             apply_environments(map);
-            warn_about_legacy_keys(map);
-            map.finish();
+            report_keys(map, KeyMap::root, problems_);
             for (const StepSource& source : sources_) check_step(source, problems_);
             order();
         }
@@ -156,7 +162,7 @@ class TemplateLoader {
         // What our own check let pass the library may still refuse; it alone decides what it can use.
         if (problems_.size() == before || !problems_.has_errors()) {
             try {
-                const ContextValidator validator(schema);
+                const ContextValidator validator(to_exact_json(schema));
             } catch (const std::invalid_argument& fault) {
                 problems_.error(node->line, node->column, value.path, fault.what());
             }
@@ -213,7 +219,7 @@ class TemplateLoader {
             std::map<std::string, int> overridden;
             apply_list_form(one, selected, overridden);
             apply_map_form(one, selected, overridden);
-            one.finish();
+            report_keys(one, KeyMap::environment, problems_);
         }
     }
 
@@ -273,18 +279,6 @@ class TemplateLoader {
         } else {
             StepSource scratch = sources_[step->second];
             apply_override(value, form, scratch, problems_);
-        }
-    }
-
-    void warn_about_legacy_keys(MapReader& map) {
-        for (const std::string_view key :
-             {"module_namespace", "named_steps", "custom_events", "handler_config"}) {
-            const YamlNode* node = map.get(key);
-            if (node == nullptr) continue;
-            std::string message = "This key of older versions has no effect. Remove it.";
-            if (key == "module_namespace") message += " Write the whole class name in handler_class.";
-            if (key == "handler_config") message += " Each step has a handler_config of its own.";
-            problems_.warning(node->line, node->column, std::string(key), std::move(message));
         }
     }
 

@@ -42,7 +42,8 @@ struct TemplateDirectory {
     bool has_errors() const;
 };
 
-/// Loads every *.yaml and *.yml directly in `path`, by name; hidden files are skipped. Two files that define
+/// Loads every *.yaml and *.yml directly in `path`, by name; hidden files are skipped. What is no regular file, nor a link
+/// to one, is named in a warning and not read. A problem behind a link out of `path` quotes nothing of that file. Two files that define
 /// the same namespace, name and version are a problem, reported for the second; so is a directory that cannot
 /// be read.
 TemplateDirectory load_template_dir(const std::filesystem::path& path, std::string_view environment,

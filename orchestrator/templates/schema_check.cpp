@@ -3,12 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <set>
 #include <unordered_map>
 
 #include "orchestrator/templates/pattern.hpp"
 #include "orchestrator/templates/schema_keywords.hpp"
+#include "orchestrator/templates/text_format.hpp"
 
 namespace tasker::templates {
 
@@ -64,16 +66,45 @@ class SchemaCheck {
         }
         schemas_.push_back(value);
         for (const yaml::Entry& entry : value.node.entries) {
-            const auto known =
-                std::find_if(kKeywords.begin(), kKeywords.end(),
-                             [&entry](const KnownKeyword& word) { return word.name == entry.key; });
+            const KnownKeyword* known = find_keyword(entry.key);
             const std::string path = yaml::child_path(value.path, entry.key);
-            if (known == kKeywords.end()) {
+            if (known == nullptr) {
                 unknown(entry, path);
             } else {
                 keyword(known->kind, {entry.value, path});
+                without_effect(value.node, entry, path);
             }
         }
+    }
+
+    // Keywords that are checked as a rule, and here are not.
+    void without_effect(const YamlNode& schema, const yaml::Entry& entry, const std::string& path) {
+        const auto warn = [&](std::string message) {
+            problems_.warning(entry.line, entry.column, path, std::move(message));
+        };
+        const YamlNode* items = schema.find("items");
+        if (schema.find("$ref") != nullptr && !stands_beside_reference(entry.key)) {
+            warn("Beside $ref this keyword is not checked. Put both into allOf.");
+        } else if ((entry.key == "then" || entry.key == "else") && schema.find("if") == nullptr) {
+            warn("Without if this keyword is not checked.");
+        } else if (entry.key == "if" && schema.find("then") == nullptr && schema.find("else") == nullptr) {
+            warn("Without then and else this keyword has no effect.");
+        } else if (entry.key == "additionalItems" &&
+                   (items == nullptr || items->kind != YamlNode::Kind::sequence)) {
+            warn("Without a list of schemas under items this keyword is not checked.");
+        } else if (entry.key == "$id" && &schema != &root_.node) {
+            warn(
+                "References are read from the top of the schema: this keyword does not change where they lead.");
+        } else if (entry.key == "$schema" && entry.value.text.find("draft-07") == std::string::npos) {
+            warn("Contexts are checked as draft 7 of JSON Schema says, whatever draft is named here.");
+        }
+    }
+
+    static bool stands_beside_reference(std::string_view key) {
+        constexpr std::array words{"$ref",     "$id",         "$schema",     "$comment",
+                                   "title",    "description", "definitions", "default",
+                                   "examples", "$defs",       "readOnly",    "writeOnly"};
+        return std::find(words.begin(), words.end(), key) != words.end();
     }
 
     void unknown(const yaml::Entry& entry, const std::string& path) {
@@ -81,7 +112,9 @@ class SchemaCheck {
         std::vector<std::string> names;
         names.reserve(kKeywords.size());
         for (const KnownKeyword& word : kKeywords) names.emplace_back(word.name);
-        const std::string hint = yaml::did_you_mean(entry.key, names);
+        const bool unchecked = std::find(kUncheckedKeywords.begin(), kUncheckedKeywords.end(), entry.key) !=
+                               kUncheckedKeywords.end();
+        const std::string hint = unchecked ? "" : yaml::did_you_mean(entry.key, names);
         if (hint.empty()) {
             problems_.warning(entry.line, entry.column, path,
                               fmt::format("The keyword {} is not checked.", in_quotes(entry.key)));
@@ -109,6 +142,10 @@ class SchemaCheck {
                 return;
             case Keyword::count:
                 yaml::read_integer(value, {0, 1'000'000'000}, yaml::NumericText::refuse, "", problems_);
+                return;
+            case Keyword::format:
+                if (const auto text = yaml::read_text(value, 1, yaml::kFileBytesMax, problems_))
+                    format(*text, value);
                 return;
             case Keyword::pattern:
                 if (const auto text = yaml::read_text(value, 0, kPatternBytesMax, problems_))
@@ -159,6 +196,13 @@ class SchemaCheck {
                               "without look-around and back-references.",
                               in_quotes(text), compiled.error()));
         }
+    }
+
+    void format(const std::string& text, const Located& value) {
+        if (find_format(text) != nullptr) return;
+        problems_.warning(value.node.line, value.node.column, value.path,
+                          fmt::format("The format {} is not checked.{}", in_quotes(text),
+                                      yaml::did_you_mean(text, checked_formats())));
     }
 
     void type(const Located& value) {
@@ -231,13 +275,12 @@ class SchemaCheck {
     enum class Visit { running, done };
 
     void check_applied(const YamlNode& node, const std::string& path, int depth) {
-        constexpr int chain_max = 100;
         if (node.kind != YamlNode::Kind::map) return;
         const auto [state, is_new] = visits_.try_emplace(&node, Visit::running);
         if (!is_new && state->second == Visit::done) return;
-        if (!is_new || depth > chain_max) {
+        if (!is_new || depth > kAppliedHopsMax) {
             error({node, path},
-                  is_new ? fmt::format("Schemas refer to each other over more than {} hops.", chain_max)
+                  is_new ? fmt::format("Schemas refer to each other over more than {} hops.", kAppliedHopsMax)
                          : "This schema applies itself to the same value, in a circle.");
             visits_[&node] = Visit::done;
             return;
@@ -262,24 +305,11 @@ class SchemaCheck {
 
     // A JSON pointer after '#', e.g. #/$defs/address.
     const YamlNode* resolve(const std::string& text) const {
-        if (!text.starts_with('#')) return nullptr;
+        const auto steps = reference_steps(text);
+        if (!steps) return nullptr;
         const YamlNode* node = &root_.node;
-        std::string_view rest = std::string_view(text).substr(1);
-        while (!rest.empty()) {
-            if (rest[0] != '/') return nullptr;
-            rest.remove_prefix(1);
-            const std::size_t end = std::min(rest.find('/'), rest.size());
-            std::string token;
-            for (std::size_t index = 0; index < end; ++index) {
-                if (rest[index] == '~' && index + 1 < end &&
-                    (rest[index + 1] == '0' || rest[index + 1] == '1')) {
-                    token += rest[++index] == '0' ? '~' : '/';
-                } else {
-                    token += rest[index];
-                }
-            }
-            rest.remove_prefix(end);
-            node = step_into(*node, token);
+        for (const std::string& step : *steps) {
+            node = step_into(*node, step);
             if (node == nullptr) return nullptr;
         }
         return node;

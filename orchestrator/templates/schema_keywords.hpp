@@ -2,7 +2,10 @@
 #pragma once
 
 #include <array>
+#include <optional>
+#include <string>
 #include <string_view>
+#include <vector>
 
 namespace tasker::templates {
 
@@ -13,6 +16,7 @@ enum class Keyword {
     number,
     positive_number,
     count,
+    format,
     pattern,
     reference,
     type,
@@ -53,7 +57,7 @@ inline constexpr std::array kKeywords{
     KnownKeyword{"maxLength", Keyword::count},
     KnownKeyword{"minLength", Keyword::count},
     KnownKeyword{"pattern", Keyword::pattern},
-    KnownKeyword{"format", Keyword::text},
+    KnownKeyword{"format", Keyword::format},
     KnownKeyword{"items", Keyword::schema_or_list},
     KnownKeyword{"additionalItems", Keyword::schema},
     KnownKeyword{"maxItems", Keyword::count},
@@ -78,5 +82,24 @@ inline constexpr std::array kKeywords{
     KnownKeyword{"definitions", Keyword::schema_map},
     KnownKeyword{"$defs", Keyword::schema_map},
 };
+
+/// Keywords of other drafts, and those that only describe: legal, and nothing checks them.
+inline constexpr std::array<std::string_view, 17> kUncheckedKeywords{
+    "$anchor",           "$dynamicAnchor",        "$dynamicRef",
+    "$recursiveAnchor",  "$recursiveRef",         "$vocabulary",
+    "contentEncoding",   "contentMediaType",      "contentSchema",
+    "dependentRequired", "dependentSchemas",      "deprecated",
+    "maxContains",       "minContains",           "prefixItems",
+    "unevaluatedItems",  "unevaluatedProperties",
+};
+
+/// Hops over keywords that apply another schema to the same value, such as $ref: a longer chain is refused.
+constexpr int kAppliedHopsMax = 100;
+
+/// The keyword of this name, or null.
+const KnownKeyword* find_keyword(std::string_view name);
+
+/// The steps of a local reference: "#/$defs/a~1b" are "$defs" and "a/b". Nothing for what is no JSON pointer.
+std::optional<std::vector<std::string>> reference_steps(std::string_view reference);
 
 }  // namespace tasker::templates

@@ -6,6 +6,9 @@
 #include <cctype>
 #include <set>
 
+#include "orchestrator/templates/keys.hpp"
+#include "orchestrator/templates/secrets.hpp"
+
 namespace tasker::templates {
 
 namespace {
@@ -60,6 +63,7 @@ void read_handler_config(const Located& value, StepTemplate& step, ProblemList& 
                        fmt::format("Expected a map, found {}.", yaml::describe(value.node)));
         return;
     }
+    warn_of_secrets(value, problems);
     merge_into(step.handler_config, yaml::to_json(value, problems));
     const std::size_t bytes = step.handler_config.dump().size();
     if (bytes > kHandlerConfigBytesMax) {
@@ -85,7 +89,7 @@ void read_backoff(const Located& value, Backoff& backoff, ProblemList& problems)
     number("multiplier", {kBackoffMultiplierMin, kBackoffMultiplierMax}, "", backoff.multiplier);
     number("max_seconds", {kBackoffSecondsMin, kBackoffSecondsMax}, "seconds", backoff.max_seconds);
     number("jitter", {kBackoffJitterMin, kBackoffJitterMax}, "(a fraction)", backoff.jitter);
-    map.finish();
+    report_keys(map, KeyMap::backoff, problems);
 }
 
 void add_dependency(const Located& value, StepSource& target, ProblemList& problems) {
@@ -141,13 +145,21 @@ void read_attempts(MapReader& map, StepSource& target, bool with_aliases, Proble
         if (node == nullptr) continue;
         const Located value = map.at(key, *node);
         target.retry_limit = place_of(value);
-        const auto limit = yaml::read_integer(value, {kRetryLimitMin, kRetryLimitMax}, NumericText::accept,
+        // No second attempt is wanted: older files then write 0 for what counts as one attempt here.
+        const std::int64_t min = step.retryable ? kRetryLimitMin : 0;
+        const auto limit = yaml::read_integer(value, {min, kRetryLimitMax}, NumericText::accept,
                                               "attempts, the first included", problems);
-        if (limit) step.retry_limit = static_cast<std::int32_t>(*limit);
+        if (limit) step.retry_limit = static_cast<std::int32_t>(std::max(*limit, kRetryLimitMin));
     }
     if (const YamlNode* node = map.get("retry_backoff")) {
         target.backoff = place_of(map.at("retry_backoff", *node));
         read_backoff(map.at("retry_backoff", *node), step.backoff, problems);
+    }
+    if (const YamlNode* node = map.get("max_retry_after_seconds")) {
+        const auto seconds = yaml::read_number(map.at("max_retry_after_seconds", *node),
+                                               {kMaxRetryAfterSecondsMin, kMaxRetryAfterSecondsMax},
+                                               NumericText::accept, "seconds", problems);
+        step.max_retry_after_seconds = seconds.value_or(step.max_retry_after_seconds);
     }
 }
 
@@ -181,12 +193,6 @@ void read_shared_fields(MapReader& map, StepSource& target, ProblemList& problem
     if (const YamlNode* node = map.get("dependent_system")) {
         if (auto name = read_name(map.at("dependent_system", *node), problems)) step.dependent_system = *name;
     }
-    for (const std::string_view key : {"skippable", "custom_events"}) {
-        if (const YamlNode* node = map.get(key)) {
-            problems.warning(node->line, node->column, yaml::child_path(map.path(), key),
-                             "This key of older versions has no effect. Remove it.");
-        }
-    }
 }
 
 }  // namespace
@@ -217,27 +223,21 @@ StepSource read_step(const Located& value, ProblemList& problems) {
     read_dependencies(map, source, problems);
     read_attempts(map, source, false, problems);
     read_shared_fields(map, source, problems);
-    map.finish();
+    report_keys(map, KeyMap::step, problems);
     return source;
 }
 
 void apply_override(const Located& value, OverrideForm form, StepSource& target, ProblemList& problems) {
     MapReader map(value, problems);
-    if (form == OverrideForm::list) map.get("name");
     if (const YamlNode* node = map.get("handler_class")) {
         if (auto text = read_handler_class(map.at("handler_class", *node), problems)) {
             target.step.handler_class = *text;
         }
     }
-    for (const std::string_view key : {"depends_on_step", "depends_on_steps"}) {
-        if (const YamlNode* node = map.get(key)) {
-            problems.error(node->line, node->column, yaml::child_path(map.path(), key),
-                           "An environment cannot change dependencies: a workflow has one shape everywhere.");
-        }
-    }
     read_attempts(map, target, true, problems);
     read_shared_fields(map, target, problems);
-    map.finish();
+    report_keys(map, form == OverrideForm::list ? KeyMap::listed_override : KeyMap::mapped_override,
+                problems);
 }
 
 void check_step(const StepSource& source, ProblemList& problems) {

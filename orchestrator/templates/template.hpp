@@ -36,6 +36,8 @@ constexpr double kBackoffMultiplierMin = 1;
 constexpr double kBackoffMultiplierMax = 100;
 constexpr double kBackoffJitterMin = 0;
 constexpr double kBackoffJitterMax = 1;
+constexpr double kMaxRetryAfterSecondsMin = 0;
+constexpr double kMaxRetryAfterSecondsMax = 31'536'000;  // a year
 constexpr std::int64_t kPriorityMin = -1000;
 constexpr std::int64_t kPriorityMax = 1000;
 
@@ -43,7 +45,7 @@ constexpr std::int64_t kPriorityMax = 1000;
 constexpr std::string_view kDefaultDependentSystem = "default";
 
 /// How long to wait before the next attempt: base × multiplier^(attempt−1), at most `max_seconds`, spread by
-/// ± `jitter` (a fraction). `max_seconds` also caps what a worker asks for.
+/// ± `jitter` (a fraction). What a worker asks for instead has a cap of its own, max_retry_after_seconds.
 struct Backoff {
     double base_seconds = 1;
     double multiplier = 2;
@@ -75,6 +77,7 @@ struct StepTemplate {
     bool retryable = true;
     std::int32_t retry_limit = 3;
     Backoff backoff;
+    double max_retry_after_seconds = 86'400;
     double timeout_seconds = 30;
     OrphanPolicy on_orphan = OrphanPolicy::retry;
     bool claim_first = false;

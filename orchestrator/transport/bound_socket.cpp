@@ -8,6 +8,8 @@
 #include <filesystem>
 #include <string_view>
 
+#include "orchestrator/transport/address.hpp"
+
 namespace tasker::transport {
 namespace {
 
@@ -49,8 +51,10 @@ std::string explain_bind(int code, const EndpointRole& role) {
             return "the address is in use. " + advice_for(role);
         case EADDRNOTAVAIL:
         case ENODEV:
-            return fmt::format("this machine has no such address. Correct the {} endpoint ({})", role.name,
-                               role.setting);
+            return fmt::format(
+                "this machine has no such address. Write a number such as 127.0.0.1, or the name "
+                "of a network interface, for the {} endpoint ({})",
+                role.name, role.setting);
         case EACCES:
             return fmt::format("no permission. Choose another {} endpoint ({})", role.name, role.setting);
         case ENAMETOOLONG:
@@ -96,10 +100,11 @@ BoundSocket::BoundSocket(zmq::context_t& context, zmq::socket_type type, const s
     set_tcp_liveness(socket_);
     socket_.set(zmq::sockopt::linger, kLingerMs);
     options(socket_);
+    if (is_ipv6(bindable(endpoint))) socket_.set(zmq::sockopt::ipv6, true);
     if (is_ipc_path(endpoint)) lock_ = lock_ipc_path(endpoint, role);
     try {
         const UmaskGuard guard(kIpcUmask);
-        socket_.bind(endpoint);
+        socket_.bind(bindable(endpoint));
     } catch (const zmq::error_t& error) {
         throw BindError(endpoint, explain_bind(error.num(), role));
     }

@@ -32,7 +32,8 @@ inline constexpr int kLingerMs = 300;
 /// Owns socket, lock and socket file. Made by one thread, then used and closed by exactly one.
 class BoundSocket {
   public:
-    /// Applies `options`, then binds. `tcp://host:0` and `ipc://*` choose a free endpoint. Throws BindError.
+    /// Applies `options`, then binds. `tcp://host:0` and `ipc://*` choose a free endpoint. The host is an
+    /// address of IPv4 or (in brackets) IPv6, `localhost`, `*` or an interface. Throws BindError.
     BoundSocket(zmq::context_t& context, zmq::socket_type type, const std::string& endpoint,
                 const EndpointRole& role, const std::function<void(zmq::socket_t&)>& options);
     ~BoundSocket();

@@ -24,12 +24,16 @@ class ResultsSubscriber {
     /// had more frames, which no message of the protocol has; they were dropped.
     Received receive(std::string_view& frame);
 
+    /// The descriptor of the connection that the last frame came on; -1 when unknown.
+    int descriptor() const { return descriptor_; }
+
     const std::string& endpoint() const { return bound_.endpoint(); }
     zmq::pollitem_t poll_item() { return {bound_.socket().handle(), 0, ZMQ_POLLIN, 0}; }
 
   private:
     BoundSocket bound_;
     zmq::message_t frame_;
+    int descriptor_ = -1;
 };
 
 }  // namespace tasker::transport

@@ -2,11 +2,15 @@
 
 #include <cstring>
 
+#include "orchestrator/transport/peer.hpp"
+
 namespace tasker::transport {
 namespace {
 
 // Only subscriptions arrive here. A limit keeps a peer from filling memory with one enormous topic.
 constexpr std::int64_t kSubscriptionBytesMax = 512;
+// Beyond it, a peer's own queue holds its subscriptions.
+constexpr int kSubscriptionsQueued = 1000;
 
 const EndpointRole kRole{"steps", "step_publisher in config/zeromq.yaml, or TASKER_STEPS_ENDPOINT"};
 
@@ -17,7 +21,7 @@ StepsPublisher::StepsPublisher(zmq::context_t& context, const std::string& endpo
           socket.set(zmq::sockopt::xpub_verboser, true);
           socket.set(zmq::sockopt::xpub_nodrop, true);
           socket.set(zmq::sockopt::sndhwm, queue_hwm);
-          socket.set(zmq::sockopt::rcvhwm, 0);
+          socket.set(zmq::sockopt::rcvhwm, kSubscriptionsQueued);
           socket.set(zmq::sockopt::maxmsgsize, kSubscriptionBytesMax);
       }) {}
 
@@ -33,14 +37,15 @@ bool StepsPublisher::send(std::string_view topic, std::string_view body) {
 std::optional<SubscriptionChange> StepsPublisher::next_change() {
     zmq::message_t frame;
     if (!receive_now(bound_.socket(), frame)) return std::nullopt;
+    const int descriptor = descriptor_of(frame);
     const std::string_view bytes(frame.data<char>(), frame.size());
     const bool multipart = discard_rest(bound_.socket(), frame) > 0;
     if (multipart || bytes.empty() || (bytes[0] != 0 && bytes[0] != 1)) {
-        return SubscriptionChange{SubscriptionChange::Kind::foreign, std::string(bytes)};
+        return SubscriptionChange{SubscriptionChange::Kind::foreign, std::string(bytes), descriptor};
     }
     using Kind = SubscriptionChange::Kind;
     return SubscriptionChange{bytes[0] == 1 ? Kind::subscribed : Kind::unsubscribed,
-                              std::string(bytes.substr(1))};
+                              std::string(bytes.substr(1)), descriptor};
 }
 
 }  // namespace tasker::transport

@@ -11,11 +11,13 @@
 namespace tasker::transport {
 
 /// A peer subscribed, or one subscription of a peer ended (also by the death of its connection). `foreign` is
-/// anything else that a peer sent upstream: it has no meaning, `topic` holds its bytes.
+/// anything else that a peer sent upstream: it has no meaning, `topic` holds its bytes. `none` is for those
+/// who pass changes on: this one means nothing to anybody.
 struct SubscriptionChange {
-    enum class Kind { subscribed, unsubscribed, foreign };
+    enum class Kind { subscribed, unsubscribed, foreign, none };
     Kind kind = Kind::foreign;
     std::string topic;
+    int descriptor = -1;  // of the connection it came on; not known of an `unsubscribed`
 };
 
 /// Sends to topics without ever waiting. Belongs to one thread.

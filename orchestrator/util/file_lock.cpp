@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -19,6 +20,15 @@ std::string read_label(int fd) {
     return label;
 }
 
+/// Why the open file must not be written into; nothing when it may be.
+const char* why_no_lock_file(int fd) {
+    struct stat found {};
+    if (::fstat(fd, &found) < 0) return std::strerror(errno);
+    if (!S_ISREG(found.st_mode)) return "it is no plain file";
+    if (found.st_nlink > 1) return "it is another file, too (a hard link)";
+    return nullptr;
+}
+
 int lock_without_waiting(int fd, int mode) {
     int result = 0;
     do {
@@ -31,11 +41,22 @@ int lock_without_waiting(int fd, int mode) {
 
 tl::expected<FileLock, FileLockError> FileLock::try_acquire(const std::filesystem::path& path,
                                                             const std::string& label) {
-    const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-    if (fd < 0) {
-        return tl::unexpected(FileLockError{
-            false, "", "cannot open the lock file " + path.string() + ": " + std::strerror(errno)});
+    return try_acquire_at(AT_FDCWD, path, label);
+}
+
+tl::expected<FileLock, FileLockError> FileLock::try_acquire_at(int directory_fd,
+                                                               const std::filesystem::path& path,
+                                                               const std::string& label) {
+    const int fd = ::openat(directory_fd, path.c_str(),
+                            O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
+    const char* fault = fd < 0 ? std::strerror(errno) : why_no_lock_file(fd);
+    if (fault != nullptr) {
+        if (fd >= 0) ::close(fd);
+        return tl::unexpected(
+            FileLockError{false, "", "cannot open the lock file " + path.string() + ": " + fault});
     }
+    // Also one that an older program made wider: who can open a lock can hold it. (Only its owner may.)
+    [[maybe_unused]] const int narrowed = ::fchmod(fd, 0600);
     if (lock_without_waiting(fd, LOCK_EX) < 0) {
         const int error = errno;
         FileLockError problem{error == EWOULDBLOCK, read_label(fd), ""};
@@ -56,7 +77,12 @@ tl::expected<FileLock, FileLockError> FileLock::try_acquire(const std::filesyste
 }
 
 bool FileLock::is_held(const std::filesystem::path& path) {
-    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    return is_held_at(AT_FDCWD, path);
+}
+
+bool FileLock::is_held_at(int directory_fd, const std::filesystem::path& path) {
+    // Without O_NONBLOCK a pipe that somebody left there would stop us for ever.
+    const int fd = ::openat(directory_fd, path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0) return false;
     // A shared lock is enough to ask, and two who ask at once do not see each other.
     const bool held = lock_without_waiting(fd, LOCK_SH) < 0 && errno == EWOULDBLOCK;

@@ -18,11 +18,17 @@ struct FileLockError {
 /// holder). Not inherited by programs this process starts.
 class FileLock {
   public:
-    /// Creates the file when it is missing. `label` is written into it for whoever finds the lock held.
+    /// Creates the file (for its owner only) when it is missing. `label` is written into it for whoever finds
+    /// the lock held. A link, a second name of another file and whatever is no plain file are refused.
     static tl::expected<FileLock, FileLockError> try_acquire(const std::filesystem::path& path,
                                                              const std::string& label);
-    /// Whether somebody holds the lock now; false when the file does not exist.
+    /// The same, with a relative `path` meant from the open directory `directory_fd`.
+    static tl::expected<FileLock, FileLockError> try_acquire_at(int directory_fd,
+                                                                const std::filesystem::path& path,
+                                                                const std::string& label);
+    /// Whether somebody holds the lock now; false when there is no such plain file.
     static bool is_held(const std::filesystem::path& path);
+    static bool is_held_at(int directory_fd, const std::filesystem::path& path);
 
     ~FileLock();
     FileLock(FileLock&& other) noexcept;

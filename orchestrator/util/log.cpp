@@ -6,6 +6,9 @@
 
 #include <atomic>
 #include <cmath>
+#include <functional>
+#include <mutex>
+#include <unordered_map>
 
 #include "orchestrator/util/time.hpp"
 
@@ -58,9 +61,24 @@ spdlog::logger& logger() {
     return *instance;
 }
 
-void append_quoted(std::string& line, std::string_view text) {
+// A text's beginning, at most so long that it ends between two characters; and its whole length if it is cut.
+struct Shown {
+    explicit Shown(std::string_view whole) : text(whole.substr(0, kTextBytesMax)) {
+        if (whole.size() <= kTextBytesMax) return;
+        const auto continues = [&] {
+            return (static_cast<unsigned char>(whole[text.size()]) & 0xc0U) == 0x80U;
+        };
+        while (text.size() > kTextBytesMax - 4 && continues()) text.remove_suffix(1);
+        rest = fmt::format("… ({} bytes)", whole.size());
+    }
+    std::string_view text;
+    std::string rest;
+};
+
+void append_quoted(std::string& line, std::string_view whole) {
+    const Shown shown(whole);
     line += '"';
-    for (const char character : text) {
+    for (const char character : shown.text) {
         const auto byte = static_cast<unsigned char>(character);
         if (character == '"' || character == '\\') {
             line += '\\';
@@ -75,11 +93,12 @@ void append_quoted(std::string& line, std::string_view text) {
             line += character;
         }
     }
+    line += shown.rest;
     line += '"';
 }
 
 bool needs_quotes(std::string_view text) {
-    if (text.empty()) return true;
+    if (text.empty() || text.size() > kTextBytesMax) return true;
     for (const char character : text) {
         if (static_cast<unsigned char>(character) <= ' ' || character == '"' || character == '=' ||
             character == 0x7f) {
@@ -87,6 +106,49 @@ bool needs_quotes(std::string_view text) {
         }
     }
     return false;
+}
+
+// How often each message is written. What peers do can bring any of them about, as often as they like.
+class Rates {
+  public:
+    struct Verdict {
+        bool write = true;
+        std::int64_t suppressed = 0;  // before this line
+        bool last = false;            // those that follow are counted only
+    };
+
+    Verdict judge(std::string_view message) {
+        const std::int64_t now = boot_time().count();
+        const std::lock_guard lock(mutex_);
+        // Messages are this program's own words, some with the text of an error in them.
+        if (counts_.size() > kMessagesMax) counts_.clear();
+        Count& count = counts_[std::hash<std::string_view>{}(message)];
+        Verdict verdict;
+        if (count.lines == 0 || now - count.began >= kLinesPeriodMs) {
+            verdict.suppressed = count.suppressed;
+            count = {now, 0, 0};
+        }
+        verdict.write = ++count.lines <= kLinesMax;
+        verdict.last = count.lines == kLinesMax;
+        if (!verdict.write) ++count.suppressed;
+        return verdict;
+    }
+
+  private:
+    static constexpr std::size_t kMessagesMax = 1000;
+    struct Count {
+        std::int64_t began = 0;
+        std::int64_t lines = 0;
+        std::int64_t suppressed = 0;
+    };
+
+    std::mutex mutex_;
+    std::unordered_map<std::size_t, Count> counts_;  // by the hash of the message
+};
+
+Rates& rates() {
+    static auto* instance = new Rates;  // as the logger
+    return *instance;
 }
 
 }  // namespace
@@ -137,19 +199,25 @@ bool enabled(Level level) {
 
 void write(Level level, std::string_view message, Fields fields) {
     if (!enabled(level)) return;
+    const auto rate = level >= Level::info ? rates().judge(message) : Rates::Verdict{};
+    if (!rate.write) return;
+    const bool json = g_format.load(std::memory_order_relaxed) == Format::json;
     std::string line;
     line.reserve(160);
-    if (g_format.load(std::memory_order_relaxed) == Format::json) {
+    if (json) {
         line +=
             "{\"time\":\"" + rfc3339_utc_now() + "\",\"level\":\"" + level_name(level) + "\",\"message\":";
         append_quoted(line, message);
-        for (const Field& field : fields) field.append_json(line);
-        line += '}';
     } else {
-        fmt::format_to(std::back_inserter(line), "{} {:<7} {}", rfc3339_utc_now(), level_name(level),
-                       message);
-        for (const Field& field : fields) field.append_text(line);
+        const Shown shown(message);
+        fmt::format_to(std::back_inserter(line), "{} {:<7} {}{}", rfc3339_utc_now(), level_name(level),
+                       shown.text, shown.rest);
     }
+    const auto append = [&](const Field& field) { json ? field.append_json(line) : field.append_text(line); };
+    for (const Field& field : fields) append(field);
+    if (rate.suppressed > 0) append({"suppressed_before", rate.suppressed});
+    if (rate.last) append({"suppressed_for_ms", kLinesPeriodMs});
+    if (json) line += '}';
     logger().log(spdlog_level(level), spdlog::string_view_t(line.data(), line.size()));
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <string>
@@ -42,6 +43,13 @@ using Fields = std::initializer_list<Field>;
 
 /// True when a message of this level would be written: ask before building expensive fields.
 bool enabled(Level level);
+/// Longer texts are cut, with their whole length behind: much of what is logged comes from outside.
+inline constexpr std::size_t kTextBytesMax = 2048;
+/// Lines of one message within kLinesPeriodMs. More are counted, and the next line that is written says how
+/// many there were. Debug and trace, which somebody has asked for, are not limited.
+inline constexpr int kLinesMax = 200;
+inline constexpr std::int64_t kLinesPeriodMs = 10'000;
+
 /// Writes one line; thread-safe. The fields are only read during the call.
 void write(Level level, std::string_view message, Fields fields = {});
 

@@ -36,7 +36,9 @@ struct Prepared {
     std::vector<gid_t> groups;
     int death_signal = 0;
     pid_t parent = 0;
+    int output_fd = -1;
     int stdout_fd = -1;
+    bool pipe_errors = false;
     int report_fd = -1;
 };
 
@@ -107,11 +109,15 @@ tl::expected<void, std::string> look_up_user(const std::string& name, Prepared& 
     const int null = ::open("/dev/null", O_RDONLY);
     if (null < 0 || ::dup2(null, 0) < 0) fail_child(prepared, 1);
     if (!prepared.output_file.empty()) {
-        const int file = ::open(prepared.output_file.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
+        const int file =
+            ::open(prepared.output_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0600);
         if (file < 0 || ::dup2(file, 1) < 0 || ::dup2(file, 2) < 0) fail_child(prepared, 1);
         if (file > 2) ::close(file);
     }
+    if (prepared.output_fd >= 0 && (::dup2(prepared.output_fd, 1) < 0 || ::dup2(prepared.output_fd, 2) < 0))
+        fail_child(prepared, 1);
     if (prepared.stdout_fd >= 0 && ::dup2(prepared.stdout_fd, 1) < 0) fail_child(prepared, 1);
+    if (prepared.pipe_errors && ::dup2(1, 2) < 0) fail_child(prepared, 1);
     if (prepared.switch_user) {
         if (::setgroups(prepared.groups.size(), prepared.groups.data()) < 0 || ::setgid(prepared.gid) < 0 ||
             ::setuid(prepared.uid) < 0) {
@@ -160,6 +166,8 @@ tl::expected<Process, std::string> Process::spawn(const SpawnOptions& options) {
     prepared.envp = pointers(prepared.environment);
     prepared.directory = options.working_directory.string();
     prepared.output_file = options.output_file.string();
+    prepared.output_fd = options.output_fd;
+    prepared.pipe_errors = options.pipe_errors;
     prepared.death_signal = options.parent_death_signal;
     prepared.parent = ::getpid();
     if (!options.user.empty()) {

@@ -23,8 +23,10 @@ struct SpawnOptions {
     std::filesystem::path working_directory = {};  // empty: ours
     std::string user = {};                         // run as this user (needs root); empty: as ourselves
     int parent_death_signal = SIGKILL;             // sent when the *thread* that called spawn() ends; 0: none
-    std::filesystem::path output_file = {};        // stdout and stderr are appended here; empty: inherited
+    std::filesystem::path output_file = {};        // stdout and stderr are appended here (no link)
+    int output_fd = -1;                            // stdout and stderr go here; stays the caller's
     bool pipe_output = false;                      // stdout goes to Process::output() instead
+    bool pipe_errors = false;                      // … and stderr with it
 };
 
 /// How a process ended: its exit code, or the signal that killed it.

@@ -47,14 +47,14 @@ ExpandedResponse expand(const StepBatchResponse& response, std::string_view work
         summary.execution_time_ms = partial.execution_time_ms;
         ++completion.total_steps;
         switch (result.status) {
-            case ReportStatus::kCompleted:
+            case ReportStatus::completed:
                 ++completion.completed_steps;
                 break;
-            case ReportStatus::kFailed:
-            case ReportStatus::kError:
+            case ReportStatus::failed:
+            case ReportStatus::error:
                 ++completion.failed_steps;
                 break;
-            case ReportStatus::kInProgress:
+            case ReportStatus::in_progress:
                 ++completion.in_progress_steps;
                 break;
         }

@@ -96,7 +96,7 @@ class Decoder::Impl {
         }
         if (spec == nullptr) {
             return tl::unexpected(
-                DecodeError{ErrorCode::kUnknownType, "message_type",
+                DecodeError{ErrorCode::unknown_type, "message_type",
                             in_quotes(header_.message_type) + " is no message of this direction"});
         }
         Variant message;
@@ -111,13 +111,13 @@ class Decoder::Impl {
   private:
     std::optional<DecodeError> check(std::string_view json) const {
         if (json.size() > limits_.message_bytes) {
-            return DecodeError{ErrorCode::kTooLarge, "",
+            return DecodeError{ErrorCode::too_large, "",
                                "the message has " + std::to_string(json.size()) + " bytes, the limit is " +
                                    std::to_string(limits_.message_bytes)};
         }
         if (auto error = check_json(json, limits_.depth)) return error;
         if (json[json.find_first_not_of(" \t\r\n")] != '{') {
-            return DecodeError{ErrorCode::kWrongType, "", "a message must be a JSON object"};
+            return DecodeError{ErrorCode::wrong_type, "", "a message must be a JSON object"};
         }
         return std::nullopt;
     }
@@ -152,7 +152,7 @@ class Decoder::Impl {
 
     bool check_version(JsonReader& reader) const {
         if (!header_.protocol_version || is_supported_version(*header_.protocol_version)) return true;
-        reader.fail(ErrorCode::kUnsupportedVersion, in_quotes(*header_.protocol_version) + " is not 1.x");
+        reader.fail(ErrorCode::unsupported_version, in_quotes(*header_.protocol_version) + " is not 1.x");
         reader.within("protocol_version");
         return false;
     }

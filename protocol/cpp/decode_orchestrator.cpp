@@ -61,23 +61,32 @@ constexpr std::array<FieldSpec<StepBatchRequest>, 5> kBatchFields = {
 constexpr std::array<FieldSpec<Probe>, 3> kProbeFields = {orchestrator_id<Probe>(), epoch<Probe>(),
                                                           required<&Probe::nonce, read_name>("nonce")};
 
-constexpr std::array<FieldSpec<Limits>, 3> kLimitsFields = {
+constexpr std::array<FieldSpec<Limits>, 4> kLimitsFields = {
     required<&Limits::batch_bytes, kReadId>("batch_bytes"),
-    required<&Limits::result_bytes, kReadId>("result_bytes"), required<&Limits::depth, kReadId>("depth")};
+    required<&Limits::result_bytes, kReadId>("result_bytes"), required<&Limits::depth, kReadId>("depth"),
+    optional<&Limits::inventory_bytes, kReadId>("inventory_bytes")};
 
-constexpr std::array<FieldSpec<Welcome>, 7> kWelcomeFields = {
+constexpr std::array<FieldSpec<Welcome>, 12> kWelcomeFields = {
     orchestrator_id<Welcome>(),
     epoch<Welcome>(),
     required<&Welcome::session, read_session_id>("session"),
     required<&Welcome::heartbeat_ms, kReadId>("heartbeat_ms"),
     required<&Welcome::lease_ms, kReadId>("lease_ms"),
     required<&Welcome::resend_ms, kReadId>("resend_ms"),
-    required<&Welcome::limits, read_struct<kLimitsFields, Limits>>("limits")};
+    required<&Welcome::limits, read_struct<kLimitsFields, Limits>>("limits"),
+    optional<&Welcome::installation, read_name>("installation"),
+    optional<&Welcome::hello_nonce, read_name>("hello_nonce"),
+    optional<&Welcome::disconnect_grace_ms, kReadDuration>("disconnect_grace_ms"),
+    optional<&Welcome::capacity, kReadAttempt>("capacity"),
+    optional<&Welcome::prefetch, kReadAttempt>("prefetch")};
 
-constexpr std::array<FieldSpec<Refused>, 5> kRefusedFields = {
-    orchestrator_id<Refused>(), epoch<Refused>(), required<&Refused::code, read_name>("code"),
+constexpr std::array<FieldSpec<Refused>, 6> kRefusedFields = {
+    orchestrator_id<Refused>(),
+    epoch<Refused>(),
+    required<&Refused::code, read_name>("code"),
     required<&Refused::message, read_text>("message"),
-    required<&Refused::retry_ms, kReadDuration>("retry_ms")};
+    required<&Refused::retry_ms, kReadDuration>("retry_ms"),
+    optional<&Refused::hello_nonce, read_name>("hello_nonce")};
 
 constexpr std::array<FieldSpec<AckedSequences>, 2> kAckedFields = {
     required<&AckedSequences::batch_id, read_batch_id>("batch_id"),
@@ -93,8 +102,9 @@ constexpr std::array<FieldSpec<Ack>, 5> kAckFields = {
     required<&Ack::batches, read_list<kReadAcked, AckedSequences>>("batches"),
     required<&Ack::rejected, read_list<kReadRejected, RejectedSequence>>("rejected")};
 
-constexpr std::array<FieldSpec<Heartbeat>, 3> kHeartbeatFields = {
-    orchestrator_id<Heartbeat>(), epoch<Heartbeat>(), required<&Heartbeat::n, kReadDuration>("n")};
+constexpr std::array<FieldSpec<Heartbeat>, 4> kHeartbeatFields = {
+    orchestrator_id<Heartbeat>(), epoch<Heartbeat>(), required<&Heartbeat::n, kReadDuration>("n"),
+    optional<&Heartbeat::installation, read_name>("installation")};
 
 constexpr std::array<FieldSpec<Cancel>, 5> kCancelFields = {
     orchestrator_id<Cancel>(), epoch<Cancel>(), required<&Cancel::session, read_session_id>("session"),

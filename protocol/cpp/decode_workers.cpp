@@ -9,7 +9,7 @@ namespace {
 constexpr auto kReadNames = read_list<read_name, std::string>;
 constexpr auto kReadRefs = read_list<read_step_ref, StepRef>;
 
-constexpr std::array<FieldSpec<Hello>, 14> kHelloFields = {
+constexpr std::array<FieldSpec<Hello>, 15> kHelloFields = {
     required<&Hello::worker_id, read_name>("worker_id"),
     required<&Hello::session, read_session_id>("session"),
     required<&Hello::language, read_name>("language"),
@@ -23,7 +23,8 @@ constexpr std::array<FieldSpec<Hello>, 14> kHelloFields = {
     required<&Hello::held, kReadRefs>("held"),
     required<&Hello::running, kReadRefs>("running"),
     required<&Hello::unacked, kReadRefs>("unacked"),
-    optional<&Hello::previous_sessions, read_list<read_session_id, std::string>>("previous_sessions")};
+    optional<&Hello::previous_sessions, read_list<read_session_id, std::string>>("previous_sessions"),
+    optional<&Hello::hello_nonce, read_name>("hello_nonce")};
 
 constexpr std::array<FieldSpec<Ready>, 5> kReadyFields = {
     required<&Ready::session, read_session_id>("session"), required<&Ready::nonce, read_name>("nonce"),

@@ -88,8 +88,14 @@ void encode(std::string& out, const Welcome& message) {
                         .integer("batch_bytes", message.limits.batch_bytes)
                         .integer("result_bytes", message.limits.result_bytes)
                         .integer("depth", message.limits.depth)
+                        .integer("inventory_bytes", message.limits.inventory_bytes)
                         .close();
                 })
+        .text("installation", message.installation)
+        .text("hello_nonce", message.hello_nonce)
+        .integer("disconnect_grace_ms", message.disconnect_grace_ms)
+        .integer("capacity", message.capacity)
+        .integer("prefetch", message.prefetch)
         .close();
 }
 
@@ -98,6 +104,7 @@ void encode(std::string& out, const Refused& message) {
         .text("code", message.code)
         .text("message", message.message)
         .integer("retry_ms", message.retry_ms)
+        .text("hello_nonce", message.hello_nonce)
         .close();
 }
 
@@ -110,7 +117,10 @@ void encode(std::string& out, const Ack& message) {
 }
 
 void encode(std::string& out, const Heartbeat& message) {
-    begin_with_envelope(out, "heartbeat", message.envelope).integer("n", message.n).close();
+    begin_with_envelope(out, "heartbeat", message.envelope)
+        .integer("n", message.n)
+        .text("installation", message.installation)
+        .close();
 }
 
 void encode(std::string& out, const Cancel& message) {

@@ -80,6 +80,7 @@ void encode(std::string& out, const Hello& message) {
         .list("running", message.running, append_step_ref)
         .list("unacked", message.unacked, append_step_ref)
         .optional_list("previous_sessions", message.previous_sessions, append_name)
+        .text("hello_nonce", message.hello_nonce)
         .close();
 }
 

@@ -9,16 +9,16 @@ namespace tasker::protocol {
 
 /// One spelling per code in every language (`to_text`); never renamed.
 enum class ErrorCode {
-    kBadFrame,       // no topic, an unknown topic, or a message that does not belong on it
+    bad_frame,       // no topic, an unknown topic, or a message that does not belong on it
     kInvalidUtf8,    // bytes that are not UTF-8, or a \u escape that is no character where text is needed
-    kMalformedJson,  // not one complete JSON value
-    kUnknownType,    // message_type is none of this direction
-    kMissingField,   // a required field is absent or null
-    kWrongType,      // a field has another JSON type
-    kUnsupportedVersion,  // protocol_version is not 1.x
-    kTooDeep,             // nested deeper than the limit
-    kTooLarge,            // longer than the limit
-    kOutOfRange           // right type, impossible value: number range, enumeration, id or time format
+    malformed_json,  // not one complete JSON value
+    unknown_type,    // message_type is none of this direction
+    missing_field,   // a required field is absent or null
+    wrong_type,      // a field has another JSON type
+    unsupported_version,  // protocol_version is not 1.x
+    too_deep,             // nested deeper than the limit
+    too_large,            // longer than the limit
+    out_of_range          // right type, impossible value: number range, enumeration, id or time format
 };
 
 /// Wire spelling: bad_frame, invalid_utf8, malformed_json, …
@@ -27,7 +27,7 @@ std::string_view to_text(ErrorCode code);
 /// `field` is the path inside the message ("steps[2].metadata.attempt"), empty when the fault is the whole
 /// message; `message` is a sentence for people.
 struct DecodeError {
-    ErrorCode code = ErrorCode::kMalformedJson;
+    ErrorCode code = ErrorCode::malformed_json;
     std::string field;
     std::string message;
 };

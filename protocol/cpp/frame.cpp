@@ -37,11 +37,11 @@ std::string control_subscription(std::string_view session) {
 }
 
 std::optional<Topic> parse_topic(std::string_view topic) {
-    if (topic == kResultsTopic) return Topic{TopicKind::kResults, {}};
-    if (topic == kWorkersTopic) return Topic{TopicKind::kWorkers, {}};
-    if (topic == kStepsTopic) return Topic{TopicKind::kPlainSteps, {}};
-    for (const auto& [prefix, kind] : {std::pair{kStepsSessionPrefix, TopicKind::kSessionSteps},
-                                       std::pair{kControlSessionPrefix, TopicKind::kSessionControl}}) {
+    if (topic == kResultsTopic) return Topic{TopicKind::results, {}};
+    if (topic == kWorkersTopic) return Topic{TopicKind::workers, {}};
+    if (topic == kStepsTopic) return Topic{TopicKind::plain_steps, {}};
+    for (const auto& [prefix, kind] : {std::pair{kStepsSessionPrefix, TopicKind::session_steps},
+                                       std::pair{kControlSessionPrefix, TopicKind::session_control}}) {
         if (topic.substr(0, prefix.size()) != prefix) continue;
         const std::string_view session = topic.substr(prefix.size());
         if (is_session_id(session)) return Topic{kind, session};
@@ -52,7 +52,7 @@ std::optional<Topic> parse_topic(std::string_view topic) {
 tl::expected<Frame, DecodeError> split_frame(std::string_view frame) {
     const std::size_t space = frame.find(' ');
     if (space == std::string_view::npos || space == 0) {
-        return tl::unexpected(DecodeError{ErrorCode::kBadFrame, "",
+        return tl::unexpected(DecodeError{ErrorCode::bad_frame, "",
                                           space == 0 ? "the frame has no topic before its first space"
                                                      : "the frame has no space that ends its topic"});
     }
@@ -70,15 +70,15 @@ bool belongs_on(TopicKind kind, const WorkerMessage& message) {
     const bool report = std::holds_alternative<PartialResult>(message) ||
                         std::holds_alternative<BatchCompletion>(message) ||
                         std::holds_alternative<StepBatchResponse>(message);
-    return kind == (report ? TopicKind::kResults : TopicKind::kWorkers);
+    return kind == (report ? TopicKind::results : TopicKind::workers);
 }
 
 bool belongs_on(TopicKind kind, const OrchestratorMessage& message) {
     if (std::holds_alternative<StepBatchRequest>(message)) {
-        return kind == TopicKind::kSessionSteps || kind == TopicKind::kPlainSteps;
+        return kind == TopicKind::session_steps || kind == TopicKind::plain_steps;
     }
-    if (std::holds_alternative<Probe>(message)) return kind == TopicKind::kSessionSteps;
-    return kind == TopicKind::kSessionControl;
+    if (std::holds_alternative<Probe>(message)) return kind == TopicKind::session_steps;
+    return kind == TopicKind::session_control;
 }
 
 }  // namespace tasker::protocol

@@ -33,11 +33,11 @@ std::string control_topic(std::string_view session);
 std::string steps_subscription(std::string_view session);
 std::string control_subscription(std::string_view session);
 
-enum class TopicKind { kPlainSteps, kSessionSteps, kSessionControl, kWorkers, kResults };
+enum class TopicKind { plain_steps, session_steps, session_control, workers, results };
 
 /// A topic taken apart; `session` views into the text and is empty for topics without one.
 struct Topic {
-    TopicKind kind = TopicKind::kResults;
+    TopicKind kind = TopicKind::results;
     std::string_view session;
 };
 

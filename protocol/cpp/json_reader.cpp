@@ -92,12 +92,22 @@ constexpr std::array<FieldSpec<StepRef>, 3> kStepRefFields = {
     required<&StepRef::batch_id, read_batch_id>("batch_id"), required<&StepRef::step_id, kReadId>("step_id"),
     required<&StepRef::attempt, kReadAttempt>("attempt")};
 
-constexpr std::array<FieldSpec<StepError>, 6> kStepErrorFields = {
+/// Only read to be judged: the error's own text keeps it.
+constexpr FieldSpec<StepError> kBacktrace = {"backtrace", false,
+                                             [](JsonReader& reader, JsonValue& value, StepError&) {
+                                                 std::vector<std::string> lines;
+                                                 return read_list<read_text, std::string>(reader, value,
+                                                                                          lines);
+                                             },
+                                             [](StepError&) {}};
+
+constexpr std::array<FieldSpec<StepError>, 7> kStepErrorFields = {
     required<&StepError::message, read_text>("message"),
     required<&StepError::error_type, read_text>("error_type"),
     optional<&StepError::error_code, read_text>("error_code"),
     optional<&StepError::retryable, read_bool>("retryable"),
     optional<&StepError::retry_after_seconds, read_seconds>("retry_after_seconds"),
+    kBacktrace,
     optional<&StepError::handler_stopped, read_bool>("handler_stopped")};
 
 }  // namespace
@@ -113,11 +123,11 @@ bool JsonReader::fail(DecodeError error) {
 }
 
 bool JsonReader::fail_type(std::string_view expected) {
-    return fail(ErrorCode::kWrongType, "must be " + std::string(expected));
+    return fail(ErrorCode::wrong_type, "must be " + std::string(expected));
 }
 
 bool JsonReader::fail_simdjson(simdjson::error_code code) {
-    return fail(ErrorCode::kMalformedJson, simdjson::error_message(code));
+    return fail(ErrorCode::malformed_json, simdjson::error_message(code));
 }
 
 void JsonReader::within(std::string_view member) {
@@ -139,26 +149,26 @@ bool read_text(JsonReader& reader, JsonValue& value, std::string& out) {
 
 bool read_name(JsonReader& reader, JsonValue& value, std::string& out) {
     if (!read_text(reader, value, out)) return false;
-    if (out.empty()) return reader.fail(ErrorCode::kOutOfRange, "must not be empty");
+    if (out.empty()) return reader.fail(ErrorCode::out_of_range, "must not be empty");
     if (out.find('\0') != std::string::npos)
-        return reader.fail(ErrorCode::kOutOfRange, "must not contain \\u0000");
+        return reader.fail(ErrorCode::out_of_range, "must not contain \\u0000");
     return true;
 }
 
 bool read_batch_id(JsonReader& reader, JsonValue& value, std::string& out) {
     if (!read_text(reader, value, out)) return false;
-    return is_uuid(out) || reader.fail(ErrorCode::kOutOfRange, "must be a UUID");
+    return is_uuid(out) || reader.fail(ErrorCode::out_of_range, "must be a UUID");
 }
 
 bool read_session_id(JsonReader& reader, JsonValue& value, std::string& out) {
     if (!read_text(reader, value, out)) return false;
     const bool valid = out.size() == 16 && out.find_first_not_of("0123456789abcdef") == std::string::npos;
-    return valid || reader.fail(ErrorCode::kOutOfRange, "must be 16 lower-case hexadecimal digits");
+    return valid || reader.fail(ErrorCode::out_of_range, "must be 16 lower-case hexadecimal digits");
 }
 
 bool read_time(JsonReader& reader, JsonValue& value, std::string& out) {
     if (!read_text(reader, value, out)) return false;
-    return is_time(out) || reader.fail(ErrorCode::kOutOfRange, "must be a time as RFC 3339 writes it");
+    return is_time(out) || reader.fail(ErrorCode::out_of_range, "must be a time as RFC 3339 writes it");
 }
 
 bool read_status(JsonReader& reader, JsonValue& value, ReportStatus& out) {
@@ -166,7 +176,7 @@ bool read_status(JsonReader& reader, JsonValue& value, ReportStatus& out) {
     if (!read_view(reader, value, text)) return false;
     const auto status = report_status_from_text(text);
     if (!status)
-        return reader.fail(ErrorCode::kOutOfRange, "must be in_progress, completed, failed or error");
+        return reader.fail(ErrorCode::out_of_range, "must be in_progress, completed, failed or error");
     out = *status;
     return true;
 }
@@ -177,10 +187,9 @@ bool read_bool(JsonReader& reader, JsonValue& value, bool& out) {
 
 bool read_seconds(JsonReader& reader, JsonValue& value, double& out) {
     if (!has_type(value, json_type::number)) return reader.fail_type("a number");
-    const std::string_view token = trimmed(value.raw_json_token());
-    const auto parsed = std::from_chars(token.data(), token.data() + token.size(), out);
-    if (parsed.ec != std::errc{} || out < 0) {
-        return reader.fail(ErrorCode::kOutOfRange, "must be a number of seconds that is not negative");
+    // Fails for what is too large for a double; what is too small for one becomes 0, or −0.
+    if (value.get_double().get(out) != simdjson::SUCCESS || out < 0) {
+        return reader.fail(ErrorCode::out_of_range, "must be a number of seconds that is not negative");
     }
     return true;
 }
@@ -205,7 +214,7 @@ bool read_integer(JsonReader& reader, JsonValue& value, std::int64_t minimum, st
     const auto parsed = std::from_chars(token.data(), end, out);
     if (parsed.ptr != end) return reader.fail_type("a whole number, written without fraction and exponent");
     if (parsed.ec != std::errc{} || out < minimum || out > maximum) {
-        return reader.fail(ErrorCode::kOutOfRange,
+        return reader.fail(ErrorCode::out_of_range,
                            "must be from " + std::to_string(minimum) + " to " + std::to_string(maximum));
     }
     return true;

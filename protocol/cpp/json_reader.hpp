@@ -181,7 +181,7 @@ bool read_fields(JsonReader& reader, JsonObject& object, std::span<const FieldSp
     if (!faults.empty()) return reader.fail(std::move(faults.begin()->second));
     for (std::size_t i = 0; i < specs.size(); ++i) {
         if (specs[i].required && (seen & (std::uint32_t{1} << i)) == 0) {
-            reader.fail(ErrorCode::kMissingField, "is missing or null");
+            reader.fail(ErrorCode::missing_field, "is missing or null");
             reader.within(specs[i].name);
             return false;
         }

@@ -229,13 +229,13 @@ class Checker {
 
     std::optional<DecodeError> malformed(std::string_view what) const {
         return DecodeError{
-            ErrorCode::kMalformedJson, "",
+            ErrorCode::malformed_json, "",
             "not valid JSON at byte " + std::to_string(p_ - begin_) + ": " + std::string(what)};
     }
 
     std::optional<DecodeError> error() const {
         if (!too_deep_) return malformed(fault_);
-        return DecodeError{ErrorCode::kTooDeep, "",
+        return DecodeError{ErrorCode::too_deep, "",
                            "JSON is nested deeper than " + std::to_string(depth_max_) + " levels at byte " +
                                std::to_string(p_ - begin_)};
     }
@@ -250,16 +250,14 @@ class Checker {
     bool too_deep_ = false;
 };
 
-// What PostgreSQL 15's `numeric` can hold: 131072 digits before the point, a display scale of 16383, and an
-// exponent that its reader accepts at all.
-constexpr std::int64_t kNumericIntegerDigits = 131072;
-constexpr std::int64_t kNumericScaleMax = 16383;
-constexpr std::int64_t kNumericExponentMax = 0x7FFFFFFF / 2;
+// Beyond this an exponent is not worth counting: no number with it can be kept, or all of its digits are zeros.
+constexpr std::int64_t kExponentMax = 0x7FFFFFFF / 2;
 
-/// `p` at the first character of a number of valid JSON; moves it behind. False when `numeric` cannot hold
-/// it.
-bool storable_number(const char*& p, const char* end) {
-    if (*p == '-') ++p;
+/// `p` at the first character of a number of valid JSON; moves it behind. Returns its length as `numeric` writes
+/// it, without an exponent; -1 when it has too many digits for that.
+std::int64_t plain_number_bytes(const char*& p, const char* end) {
+    const bool is_negative = *p == '-';
+    if (is_negative) ++p;
     std::int64_t integer_digits = 0;
     std::int64_t fraction_digits = 0;
     std::int64_t first_nonzero = -1;  // index among all digits
@@ -276,20 +274,36 @@ bool storable_number(const char*& p, const char* end) {
     std::int64_t exponent = 0;
     if (p != end && (*p == 'e' || *p == 'E')) {
         ++p;
-        const bool negative = p != end && *p == '-';
+        const bool is_small = p != end && *p == '-';
         if (p != end && (*p == '-' || *p == '+')) ++p;
-        for (; p != end && is_digit(*p); ++p)
-            exponent = std::min(exponent * 10 + (*p - '0'), kNumericExponentMax);
-        if (exponent >= kNumericExponentMax) return false;
-        if (negative) exponent = -exponent;
+        for (; p != end && is_digit(*p); ++p) exponent = std::min(exponent * 10 + (*p - '0'), kExponentMax);
+        // PostgreSQL reads none of these, not even of zero.
+        if (exponent >= kExponentMax) return -1;
+        if (is_small) exponent = -exponent;
     }
-    if (fraction_digits - exponent > kNumericScaleMax) return false;
-    return first_nonzero < 0 || integer_digits - first_nonzero + exponent <= kNumericIntegerDigits;
+    const auto fraction = std::max<std::int64_t>(0, fraction_digits - exponent);
+    const auto whole = first_nonzero < 0
+                           ? std::int64_t{1}
+                           : std::max<std::int64_t>(1, integer_digits - first_nonzero + exponent);
+    if (whole + fraction > kNumberDigitsMax) return -1;
+    return whole + (fraction > 0 ? fraction + 1 : 0) + (is_negative ? 1 : 0);
 }
 
-/// `p` at a backslash inside a string of valid JSON; moves it behind the escape (or the pair).
-std::optional<std::string> storable_escape(const char*& p, const char* end) {
+/// The length of this character in UTF-8 inside a JSON string that is no longer escaped than it must be.
+std::int64_t character_bytes(int unit) {
+    if (unit == '"' || unit == '\\' || unit == '\b' || unit == '\f' || unit == '\n' || unit == '\r' ||
+        unit == '\t')
+        return 2;
+    if (unit < 0x20) return 6;
+    if (unit < 0x80) return 1;
+    return unit < 0x800 ? 2 : 3;
+}
+
+/// `p` at a backslash inside a string of valid JSON; moves it behind the escape (or the pair), and adds to `bytes`
+/// what stands there in the end.
+std::optional<std::string> storable_escape(const char*& p, const char* end, std::int64_t& bytes) {
     if (p[1] != 'u') {
+        bytes += p[1] == '/' ? 1 : 2;
         p += 2;
         return std::nullopt;
     }
@@ -298,15 +312,35 @@ std::optional<std::string> storable_escape(const char*& p, const char* end) {
     if (unit == 0) return "it contains \\u0000, which PostgreSQL text cannot hold";
     if (unit >= 0xDC00 && unit <= 0xDFFF)
         return "it contains the second half of a surrogate pair without the first";
-    if (unit < 0xD800 || unit > 0xDBFF) return std::nullopt;
+    if (unit < 0xD800 || unit > 0xDBFF) {
+        bytes += character_bytes(unit);
+        return std::nullopt;
+    }
     if (end - p >= 6 && p[0] == '\\' && p[1] == 'u') {
         const int low = hex4(p + 2);
         if (low >= 0xDC00 && low <= 0xDFFF) {
             p += 6;
+            bytes += 4;
             return std::nullopt;
         }
     }
     return "it contains the first half of a surrogate pair without the second";
+}
+
+/// `p` behind the opening quote of a string; moves it behind the closing one.
+std::optional<std::string> storable_string(const char*& p, const char* end, std::int64_t& bytes) {
+    const char* run = p;
+    for (p = skip_plain(p, end); p != end && *p != '"'; p = skip_plain(p, end)) {
+        if (*p != '\\') return "it is not valid JSON";
+        if (end - p < 2 || (p[1] == 'u' && end - p < 6)) return "it is not valid JSON";
+        bytes += p - run;
+        if (auto reason = storable_escape(p, end, bytes)) return reason;
+        run = p;
+    }
+    if (p == end) return "it is not valid JSON";
+    bytes += p - run + 2;  // and the quotes
+    ++p;
+    return std::nullopt;
 }
 
 }  // namespace
@@ -327,26 +361,37 @@ bool contains_nul_escape(std::string_view json) {
     return false;
 }
 
-std::optional<std::string> unstorable_reason(std::string_view json) {
+std::optional<std::string> unstorable_reason(std::string_view json, JsonMeasure& measure) {
     const char* p = json.data();
     const char* const end = p + json.size();
+    std::size_t open = 0;
+    measure = {};
     while (p != end) {
         if (*p == '"') {
-            for (p = skip_plain(p + 1, end); p != end && *p != '"'; p = skip_plain(p, end)) {
-                if (*p != '\\') return "it is not valid JSON";
-                if (end - p < 2 || (p[1] == 'u' && end - p < 6)) return "it is not valid JSON";
-                if (auto reason = storable_escape(p, end)) return reason;
-            }
-            if (p == end) return "it is not valid JSON";
-            ++p;
+            if (auto reason = storable_string(++p, end, measure.text_bytes)) return reason;
         } else if (*p == '-' || is_digit(*p)) {
-            if (!storable_number(p, end))
-                return "it contains a number outside the range of PostgreSQL's numeric";
+            const auto bytes = plain_number_bytes(p, end);
+            if (bytes < 0)
+                return "it contains a number of more than " + std::to_string(kNumberDigitsMax) +
+                       " digits when it is written without an exponent";
+            measure.text_bytes += bytes;
         } else {
+            if (*p == '{' || *p == '[') {
+                measure.depth = std::max(measure.depth, ++open);
+            } else if ((*p == '}' || *p == ']') && open > 0) {
+                --open;
+            }
+            // jsonb writes a space behind each comma and colon, and no other.
+            measure.text_bytes += *p == ',' || *p == ':' ? 2 : is_space(*p) ? 0 : 1;
             ++p;
         }
     }
     return std::nullopt;
+}
+
+std::optional<std::string> unstorable_reason(std::string_view json) {
+    JsonMeasure measure;
+    return unstorable_reason(json, measure);
 }
 
 }  // namespace tasker::protocol

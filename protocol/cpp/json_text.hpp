@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -19,8 +20,24 @@ std::optional<DecodeError> check_json(std::string_view json, std::size_t depth_m
 /// letters).
 bool contains_nul_escape(std::string_view json);
 
-/// Why jsonb would refuse this valid JSON text: a `\u0000` escape, half a surrogate pair, or a number outside
-/// the range of `numeric`. nullopt when it can be stored. Cheap when there is no backslash and no exponent.
+/// Digits that a number may have once it is written without an exponent. `1e131071` has 8 bytes and 131 072
+/// digits: without a limit a small output becomes a request that nobody can send.
+inline constexpr std::int64_t kNumberDigitsMax = 1000;
+
+/// Levels that a `step_batch_request` puts around the output of a parent: message, steps, step,
+/// previous_results. An output has so many less than a message may have.
+inline constexpr std::size_t kLevelsAroundOutput = 4;
+
+/// What JSON text becomes in jsonb and back.
+struct JsonMeasure {
+    std::int64_t text_bytes = 0;  // written out again: exact, except that members given twice count twice
+    std::size_t depth = 0;        // as check_json counts it
+};
+
+/// Why this valid JSON text cannot be kept: a `\u0000` escape or half a surrogate pair (jsonb has none), or a
+/// number of more than kNumberDigitsMax digits. nullopt when it can; then `measure` is complete. Cheap when
+/// there is no backslash and no exponent.
+std::optional<std::string> unstorable_reason(std::string_view json, JsonMeasure& measure);
 std::optional<std::string> unstorable_reason(std::string_view json);
 
 }  // namespace tasker::protocol

@@ -52,7 +52,7 @@ std::string_view to_text(RejectReason reason) {
 
 RejectReason reject_reason_from_text(std::string_view text) {
     const auto index = index_in(kReasons, text);
-    return index ? static_cast<RejectReason>(*index) : RejectReason::kOther;
+    return index ? static_cast<RejectReason>(*index) : RejectReason::other;
 }
 
 std::string_view to_text(ErrorCode code) {

@@ -26,33 +26,34 @@ inline constexpr std::size_t kResultBytesMax = std::size_t{1024} * 1024;
 /// What a message may add around a result of kResultBytesMax: the largest frame body towards the orchestrator
 /// is the sum of the two.
 inline constexpr std::size_t kEnvelopeBytesMax = std::size_t{256} * 1024;
+/// The largest frame that carries no result: hello, ready, worker_heartbeat and the like.
+inline constexpr std::size_t kInventoryBytesMax = std::size_t{4} * 1024 * 1024;
 inline constexpr std::size_t kJsonDepthMax = 64;
-inline constexpr std::int32_t kDefaultPrefetch = 2;
 
 /// What a worker reports about a step. These are not step states: system rules map one to the other.
-enum class ReportStatus { kInProgress, kCompleted, kFailed, kError };
+enum class ReportStatus { in_progress, completed, failed, error };
 
 /// Wire spelling: in_progress, completed, failed, error.
 std::string_view to_text(ReportStatus status);
 std::optional<ReportStatus> report_status_from_text(std::string_view text);
 /// True for completed, failed and error: the report ends its attempt.
 constexpr bool is_final(ReportStatus status) {
-    return status != ReportStatus::kInProgress;
+    return status != ReportStatus::in_progress;
 }
 
 /// Why a worker handed a step back. The wire carries text, so that a newer worker's reason is kept as it
-/// came; reasons this version does not know read as kOther.
+/// came; reasons this version does not know read as other.
 enum class RejectReason {
-    kDraining,
-    kUnknownHandler,
-    kOverCapacity,
-    kTooLarge,
-    kCancelled,
-    kStartDenied,
-    kStartWindowMissed,
-    kOther
+    draining,
+    unknown_handler,
+    over_capacity,
+    too_large,
+    cancelled,
+    start_denied,
+    start_window_missed,
+    other
 };
-/// Wire spelling: draining, unknown_handler, over_capacity, …; kOther reads "other".
+/// Wire spelling: draining, unknown_handler, over_capacity, …; other reads "other".
 std::string_view to_text(RejectReason reason);
 RejectReason reject_reason_from_text(std::string_view text);
 
@@ -60,6 +61,8 @@ RejectReason reject_reason_from_text(std::string_view text);
 inline constexpr std::string_view kRefusedVersion = "version";
 inline constexpr std::string_view kRefusedDuplicateSession = "duplicate_session";
 inline constexpr std::string_view kRefusedDraining = "draining";
+// Answers a heartbeat, not a hello: this session is not known, or has said goodbye.
+inline constexpr std::string_view kRefusedUnknownSession = "unknown_session";
 // A goodbye with this reason promises that everything the session ever started was reported and acknowledged.
 inline constexpr std::string_view kGoodbyeDrained = "drained";
 inline constexpr std::string_view kRefusedNotAllowed = "not_allowed";
@@ -88,16 +91,17 @@ struct Hello {
     std::string session;    // 16 hex digits, new at each start
     std::string language;
     std::string sdk_version;
-    std::vector<std::string> namespaces;   // "*" means every namespace
-    std::vector<std::string> handlers;     // handler classes; a trailing "*" is a wildcard
-    std::int32_t capacity = 0;             // steps at once, from 1
-    std::optional<std::int32_t> prefetch;  // in flight ≤ capacity × prefetch; absent: kDefaultPrefetch
+    std::vector<std::string> namespaces;  // "*" means every namespace
+    std::vector<std::string> handlers;    // handler classes; a trailing "*" is a wildcard
+    std::int32_t capacity = 0;            // steps at once, from 1
+    std::optional<std::int32_t> prefetch;  // in flight ≤ capacity × prefetch; absent: the receiver's default
     std::string host;
     std::int64_t pid = 0;
     std::vector<StepRef> held;                   // accepted and not started
     std::vector<StepRef> running;                // started and not ended
     std::vector<StepRef> unacked;                // reported and not acked
     std::vector<std::string> previous_sessions;  // optional: sessions whose outbox this one replays
+    std::optional<std::string> hello_nonce;      // the answer repeats it
     bool operator==(const Hello&) const = default;
 };
 
@@ -178,7 +182,7 @@ struct PartialResult {
     std::string batch_id;
     std::int64_t step_id = 0;
     std::optional<std::int32_t> attempt;  // absent in plain mode: the batch's own
-    ReportStatus status = ReportStatus::kInProgress;
+    ReportStatus status = ReportStatus::in_progress;
     std::string output_json;
     std::string error_json;
     /// Parsed from error_json by the decoder; the encoder writes error_json when it is not empty, else this.
@@ -195,7 +199,7 @@ struct PartialResult {
 struct StepSummary {
     std::int64_t step_id = 0;
     std::optional<std::int32_t> attempt;
-    ReportStatus final_status = ReportStatus::kCompleted;
+    ReportStatus final_status = ReportStatus::completed;
     std::optional<std::int64_t> execution_time_ms;
     std::optional<std::string> worker_id;
     bool operator==(const StepSummary&) const = default;
@@ -219,7 +223,7 @@ struct BatchCompletion {
 
 struct StepBatchResult {
     std::int64_t step_id = 0;
-    ReportStatus status = ReportStatus::kCompleted;
+    ReportStatus status = ReportStatus::completed;
     std::string output_json;
     std::string error_json;
     std::optional<StepError> error;  // as in PartialResult
@@ -292,6 +296,7 @@ struct Limits {
     std::int64_t batch_bytes = static_cast<std::int64_t>(kBatchBytesMax);
     std::int64_t result_bytes = static_cast<std::int64_t>(kResultBytesMax);
     std::int64_t depth = static_cast<std::int64_t>(kJsonDepthMax);
+    std::optional<std::int64_t> inventory_bytes;  // of a frame without a result
     bool operator==(const Limits&) const = default;
 };
 
@@ -302,6 +307,11 @@ struct Welcome {
     std::int64_t lease_ms = 0;
     std::int64_t resend_ms = 0;
     Limits limits;
+    std::optional<std::string> installation;  // which database this is; epochs are compared within one only
+    std::optional<std::string> hello_nonce;   // of the hello that this answers
+    std::optional<std::int64_t> disconnect_grace_ms;
+    std::optional<std::int32_t> capacity;  // as far as the orchestrator uses it
+    std::optional<std::int32_t> prefetch;  // the same
     bool operator==(const Welcome&) const = default;
 };
 
@@ -310,6 +320,7 @@ struct Refused {
     std::string code;  // kRefusedVersion and its like
     std::string message;
     std::int64_t retry_ms = 0;
+    std::optional<std::string> hello_nonce;  // of the hello that this answers
     bool operator==(const Refused&) const = default;
 };
 
@@ -338,6 +349,7 @@ struct Ack {
 struct Heartbeat {
     Envelope envelope;
     std::int64_t n = 0;
+    std::optional<std::string> installation;  // as in Welcome
     bool operator==(const Heartbeat&) const = default;
 };
 

@@ -59,7 +59,7 @@ tl::expected<std::string, DecodeError> canonical(Decoder& decoder, tasker::proto
     if (!message) return tl::unexpected(message.error());
     if (!tasker::protocol::belongs_on(kind, *message)) {
         return tl::unexpected(
-            DecodeError{ErrorCode::kBadFrame, "", "the message does not belong on this topic"});
+            DecodeError{ErrorCode::bad_frame, "", "the message does not belong on this topic"});
     }
     const std::string version(decoder.protocol_version());
     const std::string encoded = tasker::protocol::to_json(*message);
@@ -75,9 +75,9 @@ tl::expected<std::string, DecodeError> run_frame(std::string_view bytes, bool to
     const auto topic = tasker::protocol::parse_topic(frame->topic);
     using tasker::protocol::TopicKind;
     const bool for_orchestrator =
-        topic && (topic->kind == TopicKind::kWorkers || topic->kind == TopicKind::kResults);
+        topic && (topic->kind == TopicKind::workers || topic->kind == TopicKind::results);
     if (!topic || for_orchestrator == to_worker) {
-        return tl::unexpected(DecodeError{ErrorCode::kBadFrame, "", "not a topic of this direction"});
+        return tl::unexpected(DecodeError{ErrorCode::bad_frame, "", "not a topic of this direction"});
     }
     if (to_worker) {
         return canonical(decoder, topic->kind, frame->body,

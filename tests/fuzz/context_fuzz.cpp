@@ -1,13 +1,11 @@
 // Contexts against a fixed schema: the validator answers every JSON value, and answers the keywords that can
 // be checked by hand in the same way.
-#include <cmath>
-
 #include "orchestrator/templates/context_validator.hpp"
-#include "orchestrator/templates/identity.hpp"
+#include "orchestrator/templates/decimal.hpp"
 #include "tests/fuzz/text_property.hpp"
 
 using namespace tasker;
-using nlohmann::json;
+using templates::ExactJson;
 
 namespace {
 
@@ -29,18 +27,23 @@ constexpr const char* kSchema = R"({
   "if": {"properties": {"kind": {"const": "a"}}, "required": ["kind"]}, "then": {"required": ["name"]}
 })";
 
-bool is_whole(const json& value) {
-    return value.is_number_integer() ||
-           (value.is_number_float() && std::trunc(value.get<double>()) == value.get<double>());
+bool is_whole(const ExactJson& value) {
+    return value.number() != nullptr && templates::Decimal(value.number()->text).is_whole();
 }
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    static const templates::ContextValidator validator(json::parse(kSchema));
-    const json context = json::parse(data, data + size, nullptr, false);
-    // Requests with U+0000 are refused before their context gets here (request_fields.hpp).
-    if (context.is_discarded() || protocol::unstorable_reason(fuzz::as_text(data, size))) return 0;
+    static const templates::ContextValidator validator(*templates::parse_exact_json(kSchema, 20));
+    const auto text = fuzz::as_text(data, size);
+    if (!fuzz::is_utf8(text)) return 0;  // refused before a context gets here (request_fields.hpp)
+    constexpr int depth_max = 100;
+    const auto parsed = templates::parse_exact_json(text, depth_max);
+    if (!parsed) {
+        fuzz::require(!parsed.error().message.empty(), "a refusal says why");
+        return 0;
+    }
+    const ExactJson& context = *parsed;
     const auto problems = validator.validate(context);
     for (const auto& problem : problems) {
         fuzz::check_storable(problem.path);
@@ -48,19 +51,20 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         fuzz::require(fuzz::is_utf8(problem.message), "a problem is UTF-8");
     }
     fuzz::require(validator.validate(context) == problems, "the same context gets the same answer");
-    const bool shallow = !protocol::check_json(fuzz::as_text(data, size), templates::kContextDepthMax);
-    if (!shallow || !context.is_object()) {
-        fuzz::require(!problems.empty() || context.is_object(), "a context is an object");
-        return 0;
-    }
+    const auto written = templates::parse_exact_json(context.dump(), depth_max);
+    fuzz::require(written && *written == context, "what is written means the same", context.dump());
+    fuzz::require(written && written->dump() == context.dump(), "in the same words", context.dump());
     // 1.0 is 1: two contexts that count as the same task get the same verdict.
-    const std::string normal = templates::normalised_json(context);
-    const json same = json::parse(normal);
-    fuzz::require(templates::normalised_json(same) == normal, "the normal form is stable", normal);
-    fuzz::require(validator.validate(same).empty() == problems.empty(), "and gets the same verdict", normal);
+    const std::string normal = context.normal_form();
+    const auto same = templates::parse_exact_json(normal, depth_max);
+    fuzz::require(same && *same == context, "the normal form means the same", normal);
+    fuzz::require(same->normal_form() == normal, "the normal form is stable", normal);
+    fuzz::require(validator.validate(*same).empty() == problems.empty(), "and gets the same verdict", normal);
     if (!problems.empty()) return 0;
-    fuzz::require(context.contains("id") && is_whole(context["id"]), "integer means a whole number");
-    fuzz::require(!context.contains("kind") || context["kind"] != "a" || context.contains("name"),
+    const ExactJson* kind = context.find("kind");
+    fuzz::require(context.find("id") != nullptr && is_whole(*context.find("id")),
+                  "integer means a whole number");
+    fuzz::require(kind == nullptr || kind->text() == nullptr || *kind->text() != "a" || context.find("name"),
                   "then is checked when if holds");
     return 0;
 }

@@ -25,7 +25,7 @@ void check_against_independent_parser(std::string_view text) {
     constexpr std::size_t kDepth = 16;
     const auto error = protocol::check_json(text, kDepth);
     if (error) fuzz::check_sentence(error->message);
-    if (error && error->code == protocol::ErrorCode::kTooDeep) return;
+    if (error && error->code == protocol::ErrorCode::too_deep) return;
     if (text.find('\0') != std::string_view::npos) {  // for nlohmann the end of the text, for us no JSON
         fuzz::require(error.has_value(), "a NUL byte is no JSON");
         return;

@@ -17,9 +17,9 @@ inline void check_error(const protocol::DecodeError& error) {
     require(!protocol::to_text(error.code).empty(), "an error has a code");
     check_sentence(error.message);
     check_storable(error.field);
-    const bool of_a_field = error.code == ErrorCode::kUnknownType || error.code == ErrorCode::kMissingField ||
-                            error.code == ErrorCode::kOutOfRange ||
-                            error.code == ErrorCode::kUnsupportedVersion;
+    const bool of_a_field = error.code == ErrorCode::unknown_type || error.code == ErrorCode::missing_field ||
+                            error.code == ErrorCode::out_of_range ||
+                            error.code == ErrorCode::unsupported_version;
     require(!of_a_field || !error.field.empty(), "an error of a field names it", error.message);
 }
 

@@ -18,11 +18,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto message = decoder.decode_orchestrator_message(json);
     if (!message) return 0;
     using protocol::TopicKind;
-    fuzz::require(!protocol::belongs_on(TopicKind::kWorkers, *message) &&
-                      !protocol::belongs_on(TopicKind::kResults, *message),
+    fuzz::require(!protocol::belongs_on(TopicKind::workers, *message) &&
+                      !protocol::belongs_on(TopicKind::results, *message),
                   "nothing of the orchestrator belongs on a topic of workers");
-    fuzz::require(protocol::belongs_on(TopicKind::kSessionSteps, *message) !=
-                      protocol::belongs_on(TopicKind::kSessionControl, *message),
+    fuzz::require(protocol::belongs_on(TopicKind::session_steps, *message) !=
+                      protocol::belongs_on(TopicKind::session_control, *message),
                   "a message belongs on exactly one topic of a session");
     return 0;
 }

@@ -40,8 +40,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     });
     const auto message = decoder.decode_worker_message(json);
     if (!message) return 0;
-    fuzz::require(protocol::belongs_on(protocol::TopicKind::kResults, *message) !=
-                      protocol::belongs_on(protocol::TopicKind::kWorkers, *message),
+    fuzz::require(protocol::belongs_on(protocol::TopicKind::results, *message) !=
+                      protocol::belongs_on(protocol::TopicKind::workers, *message),
                   "a message belongs on exactly one topic");
     if (const auto* response = std::get_if<protocol::StepBatchResponse>(&*message)) {
         check_expansion(roomy, *response);

@@ -15,8 +15,8 @@
 #include <stdexcept>
 #include <system_error>
 
-#include "orchestrator/cli/private_postgres.hpp"
-#include "orchestrator/store/migrator.hpp"
+#include "orchestrator/cli/dev/private_postgres.hpp"
+#include "orchestrator/postgres/migrator.hpp"
 
 namespace tasker::test {
 namespace {
@@ -76,8 +76,9 @@ const Server& server() {
 
 /// One template per set of migrations: a shared server may serve programs built from different ones.
 std::string template_name() {
-    store::Migration all{0, "all", "", ""};
-    for (const auto& migration : store::embedded_migrations()) all.up += migration.checksum();
+    postgres::Migration all{0, "all", "", ""};
+    for (const auto& migration : postgres::embedded_migrations()) all.up += migration.checksum();
+    all.up += postgres::embedded_layer().checksum();
     return "tasker_template_" + all.checksum().substr(0, 16);
 }
 
@@ -85,7 +86,7 @@ std::string template_name() {
 const std::string& migrated_template() {
     static const std::string name = [] {
         const std::string wanted = template_name();
-        store::Connection admin(server().url());
+        postgres::Connection admin(server().url());
         // Several test programs may start at once on a shared server.
         admin.execute("SELECT pg_advisory_lock(hashtext('tasker test template'))");
         const auto finished =
@@ -94,8 +95,8 @@ const std::string& migrated_template() {
             admin.execute("DROP DATABASE IF EXISTS " + wanted);
             admin.execute("CREATE DATABASE " + wanted);
             {
-                store::Connection connection(store::with_database(server().url(), wanted));
-                const auto done = store::Migrator(connection).up();
+                postgres::Connection connection(postgres::with_database(server().url(), wanted));
+                const auto done = postgres::Migrator(connection).up();
                 if (!done) throw std::runtime_error(done.error().message);
             }
             admin.execute("ALTER DATABASE " + wanted + " IS_TEMPLATE true");
@@ -115,22 +116,22 @@ std::string fresh_name() {
 
 TestDatabase::TestDatabase(Schema schema) : name_(fresh_name()) {
     const std::string origin = schema == Schema::migrated ? migrated_template() : "template0";
-    store::Connection admin(server().url());
+    postgres::Connection admin(server().url());
     admin.execute("CREATE DATABASE " + name_ + " TEMPLATE " + origin);
-    url_ = store::with_database(server().url(), name_);
+    url_ = postgres::with_database(server().url(), name_);
 }
 
 TestDatabase::~TestDatabase() {
     try {
-        store::Connection admin(server().url());
+        postgres::Connection admin(server().url());
         admin.execute("DROP DATABASE IF EXISTS " + name_ + " WITH (FORCE)");
-    } catch (const store::DatabaseError& error) {
+    } catch (const postgres::DatabaseError& error) {
         std::cerr << "the test database " << name_ << " was not dropped: " << error.what() << '\n';
     }
 }
 
-store::Connection TestDatabase::connect(store::ConnectionSettings settings) const {
-    return store::Connection(url_, std::move(settings));
+postgres::Connection TestDatabase::connect(postgres::ConnectionSettings settings) const {
+    return postgres::Connection(url_, std::move(settings));
 }
 
 std::string server_url() {

@@ -6,7 +6,7 @@
 
 #include <string>
 
-#include "orchestrator/store/connection.hpp"
+#include "orchestrator/postgres/connection.hpp"
 
 namespace tasker::test {
 
@@ -28,7 +28,8 @@ class TestDatabase {
     TestDatabase& operator=(const TestDatabase&) = delete;
 
     const std::string& url() const { return url_; }
-    store::Connection connect(store::ConnectionSettings settings = {.application_name = "tasker test"}) const;
+    postgres::Connection connect(postgres::ConnectionSettings settings = {
+                                     .application_name = "tasker test"}) const;
 
   private:
     std::string name_;

@@ -12,9 +12,11 @@
 
 namespace tasker::yaml {
 
-/// Limits of one file. They bound memory: aliases are expanded when read, and each copy counts.
+/// Limits of one file. They bound memory: aliases are expanded when read, and each copy counts; so does the one that
+/// an anchor keeps.
 constexpr std::size_t kFileBytesMax = 16UL * 1024 * 1024;
 constexpr std::size_t kNodesMax = 500'000;
+constexpr std::size_t kCopiedBytesMax = 64UL * 1024 * 1024;
 constexpr int kDepthMax = 48;
 
 struct Entry;

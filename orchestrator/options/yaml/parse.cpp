@@ -39,18 +39,23 @@ struct Refused {
 
 struct Measure {
     std::size_t nodes = 0;
+    std::size_t bytes = 0;  // of texts and keys
     int depth = 0;
 };
 
 Measure measure(const YamlNode& node) {
-    Measure total{1, 1};
+    Measure total{1, node.text.size(), 1};
     auto add = [&total](const YamlNode& child) {
         const Measure inner = measure(child);
         total.nodes += inner.nodes;
+        total.bytes += inner.bytes;
         total.depth = std::max(total.depth, inner.depth + 1);
     };
     for (const YamlNode& item : node.items) add(item);
-    for (const Entry& entry : node.entries) add(entry.value);
+    for (const Entry& entry : node.entries) {
+        total.bytes += entry.key.size();
+        add(entry.value);
+    }
     return total;
 }
 
@@ -79,7 +84,7 @@ class Builder : public YAML::EventHandler {
         if (found == anchors_.end()) refuse(mark, "An alias refers to a value that contains it.");
         if (awaits_key()) refuse_key(mark);
         const Measure size = measure(found->second);
-        count(mark, size.nodes);
+        count_copy(mark, size);
         if (depth() + size.depth > kDepthMax) refuse_depth(mark);
         YamlNode copy = found->second;
         copy.line = mark.line + 1;
@@ -164,6 +169,15 @@ class Builder : public YAML::EventHandler {
         }
     }
 
+    void count_copy(const YAML::Mark& mark, const Measure& size) {
+        count(mark, size.nodes);
+        copied_bytes_ += size.bytes;
+        if (copied_bytes_ > kCopiedBytesMax) {
+            refuse(mark,
+                   fmt::format("Anchors and aliases copy more than {} bytes of text.", kCopiedBytesMax));
+        }
+    }
+
     void open(YamlNode::Kind kind, const YAML::Mark& mark, const std::string& tag, std::string_view own_tag,
               YAML::anchor_t anchor) {
         if (!tag.empty() && tag != "?" && tag != "!" && tag != own_tag) {
@@ -195,7 +209,13 @@ class Builder : public YAML::EventHandler {
     void add(YamlNode node, YAML::anchor_t anchor) {
         if (node.kind == YamlNode::Kind::scalar || node.kind == YamlNode::Kind::null) ++nodes_;
         if (nodes_ > kNodesMax) throw Refused{node.line, node.column, "The file holds too many values."};
-        if (anchor != YAML::NullAnchor) anchors_[anchor] = node;
+        if (anchor != YAML::NullAnchor) {
+            YAML::Mark mark;
+            mark.line = node.line - 1;
+            mark.column = node.column - 1;
+            count_copy(mark, measure(node));
+            anchors_[anchor] = node;
+        }
         if (open_.empty()) {
             root_ = std::move(node);
             return;
@@ -239,6 +259,7 @@ class Builder : public YAML::EventHandler {
     std::vector<Frame> open_;
     std::map<YAML::anchor_t, YamlNode> anchors_;
     std::size_t nodes_ = 0;
+    std::size_t copied_bytes_ = 0;
     int documents_ = 0;
 };
 

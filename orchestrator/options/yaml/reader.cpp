@@ -74,6 +74,16 @@ std::optional<Value> parse_number(std::string_view text) {
     return value;
 }
 
+// The digits of a number without sign, point, exponent and the zeros at either end.
+std::string significant_digits(std::string_view text) {
+    std::string digits;
+    for (const char c : text.substr(0, text.find_first_of("eE"))) {
+        if (c >= '0' && c <= '9' && (c != '0' || !digits.empty())) digits += c;
+    }
+    digits.erase(digits.find_last_not_of('0') + 1);
+    return digits;
+}
+
 void wrong_type(const Located& value, std::string_view expected, ProblemList& problems) {
     std::string message = fmt::format("Expected {}, found {}", expected, describe(value.node));
     if (value.node.kind == YamlNode::Kind::scalar) message += " " + in_quotes(value.node.text);
@@ -228,10 +238,16 @@ nlohmann::json to_json(const Located& value, ProblemList& problems) {
             return node.text[0] == 't' || node.text[0] == 'T';
         case Scalar::integer:
             if (const auto number = parse_number<std::int64_t>(node.text)) return *number;
+            if (const auto number = parse_number<std::uint64_t>(node.text)) return *number;
             return refuse("does not fit into 64 bits. Put it in quotes to pass it on as text.");
         case Scalar::number:
-            if (const auto number = parse_number<double>(node.text); number && std::isfinite(*number))
-                return *number;
+            if (const auto number = parse_number<double>(node.text); number && std::isfinite(*number)) {
+                // What is stored is what JSON's writer makes of the double, and that is what later readers take exactly.
+                const std::string written = nlohmann::json(*number).dump();
+                if (significant_digits(node.text) == significant_digits(written)) return *number;
+                return refuse(
+                    fmt::format("becomes {} as a double. Put it in quotes to pass it on as text.", written));
+            }
             return refuse("is beyond what a double can hold. Put it in quotes to pass it on as text.");
         case Scalar::not_finite:
             return refuse("has no form in JSON. Put it in quotes to pass it on as text.");

@@ -53,7 +53,8 @@ std::optional<std::string> read_text(const Located& value, std::size_t bytes_min
 std::optional<std::size_t> read_choice(const Located& value, const std::vector<std::string>& choices,
                                        ProblemList& problems);
 
-/// The value as JSON, typed as the YAML 1.2 core schema says. Refused: numbers JSON or 64 bits cannot hold.
+/// The value as JSON, typed as the YAML 1.2 core schema says. Refused: numbers that JSON, 64 bits or a
+/// double cannot hold with all their digits.
 nlohmann::json to_json(const Located& value, ProblemList& problems);
 
 /// Reads the entries of one map and complains, in finish(), about every key nobody asked for.

@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <utility>
 
-#include "orchestrator/store/array_text.hpp"
+#include "orchestrator/postgres/array_text.hpp"
 #include "protocol/cpp/encode.hpp"
 #include "tests/bench/floor/statements.hpp"
 #include "tests/bench/native/noop_result.hpp"
@@ -12,7 +12,7 @@
 namespace tasker::bench {
 namespace {
 
-using store::ArrayText;
+using postgres::ArrayText;
 
 // What the worker reads in a batch and writes into its reports; only its length matters here.
 const std::string kTimestamp = "2026-01-01T00:00:00.000Z";
@@ -201,7 +201,7 @@ void ChainLane::add_ledger(const Batches& reported) {
                 protocol::to_json(
                     noop_result(batch.uuid, session_, delivery.step_id(), 1, sequence, kTimestamp)));
             completion.step_summaries.push_back(
-                {delivery.step_id(), 1, protocol::ReportStatus::kCompleted, 0, std::nullopt});
+                {delivery.step_id(), 1, protocol::ReportStatus::completed, 0, std::nullopt});
         }
         completion.total_steps = completion.completed_steps = sequence;
         completion.sequence = sequence + 1;

@@ -21,7 +21,7 @@ inline protocol::PartialResult noop_result(const std::string& batch_id, const st
     partial.batch_id = batch_id;
     partial.step_id = step_id;
     partial.attempt = attempt;
-    partial.status = protocol::ReportStatus::kCompleted;
+    partial.status = protocol::ReportStatus::completed;
     partial.output_json = noop_output();
     partial.worker_id = "bench";
     partial.session = session;

@@ -194,7 +194,7 @@ void NoopSession::handle(const StepBatchRequest& batch) {
         noop_completion(batch.batch_id, session_, batch.steps.front().metadata.created_at);
     for (const auto& step : batch.steps) {
         completion.step_summaries.push_back(
-            {step.step_id, step.metadata.attempt, ReportStatus::kCompleted, 0, std::nullopt});
+            {step.step_id, step.metadata.attempt, ReportStatus::completed, 0, std::nullopt});
     }
     completion.total_steps = completion.completed_steps = static_cast<std::int64_t>(batch.steps.size());
     completion.sequence = ++sequence;

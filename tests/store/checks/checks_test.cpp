@@ -1,5 +1,5 @@
 // The checks find every kind of damage planted into a database, and nothing in one where all went well.
-#include "orchestrator/store/checks.hpp"
+#include "orchestrator/api/checks/checks.hpp"
 
 #include <gtest/gtest.h>
 
@@ -11,7 +11,7 @@
 #include "tests/store/checks/damages.hpp"
 #include "tests/store/checks/history.hpp"
 
-namespace tasker::store {
+namespace tasker::api {
 namespace {
 
 // Each damage is rolled back, so one history serves all of them.
@@ -75,7 +75,7 @@ TEST_F(Checks, FindEveryDamage) {
         SCOPED_TRACE(damage.name);
         const std::string sql = with_ids(damage.sql);
         const std::string says = with_ids(damage.says);
-        Transaction transaction = history_->sql().begin();
+        postgres::Transaction transaction = history_->sql().begin();
         transaction.execute(sql);
         const auto results = run_checks(transaction);
         const auto found = std::find_if(results.begin(), results.end(), [&](const CheckResult& result) {
@@ -98,7 +98,7 @@ TEST_F(Checks, EachHasADamageThatItFinds) {
 }
 
 TEST_F(Checks, CountAllButListNoMoreThanAskedFor) {
-    Transaction transaction = history_->sql().begin();
+    postgres::Transaction transaction = history_->sql().begin();
     transaction.execute("UPDATE tasker_tasks SET open_steps = open_steps + 1");
     CheckSettings settings;
     settings.violations_max = 2;
@@ -131,7 +131,7 @@ TEST_F(Checks, AcceptADeadLetterForEachOfItsGrounds) {
         {"request_too_large",
          "UPDATE tasker_workflow_step_transitions SET event = 'request_too_large'"
          " WHERE workflow_step_id = @failed.only AND to_state = 'error'"}};
-    const auto about_dead_letters = [](Transaction& transaction) {
+    const auto about_dead_letters = [](postgres::Transaction& transaction) {
         std::string names;
         for (const auto& result : run_checks(transaction)) {
             const std::string name = result.check.name;
@@ -143,7 +143,7 @@ TEST_F(Checks, AcceptADeadLetterForEachOfItsGrounds) {
         SCOPED_TRACE(reason);
         std::string setup = with_ids(sql);
         if (const auto at = setup.find('%'); at != std::string::npos) setup.replace(at, 1, reason);
-        Transaction transaction = history_->sql().begin();
+        postgres::Transaction transaction = history_->sql().begin();
         transaction.execute(setup);
         EXPECT_EQ(about_dead_letters(transaction), "dead_letter_missing ");
         transaction.execute(with_ids("INSERT INTO tasker_dead_letters (workflow_step_id, task_id, attempt, "
@@ -156,7 +156,7 @@ TEST_F(Checks, AcceptADeadLetterForEachOfItsGrounds) {
 
 TEST_F(Checks, AReconciliationWithinItsGraceIsNoFault) {
     const auto violations_with = [&](const char* last_seen_at) {
-        Transaction transaction = history_->sql().begin();
+        postgres::Transaction transaction = history_->sql().begin();
         transaction.execute(
             with_ids("UPDATE tasker_step_execution_batches SET reconciliation_status = 'pending',"
                      " updated_at = now() - interval '1 hour' WHERE task_id = @failed"));
@@ -177,4 +177,4 @@ TEST_F(Checks, AReconciliationWithinItsGraceIsNoFault) {
 }
 
 }  // namespace
-}  // namespace tasker::store
+}  // namespace tasker::api

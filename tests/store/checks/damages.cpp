@@ -1,6 +1,6 @@
 #include "tests/store/checks/damages.hpp"
 
-namespace tasker::store {
+namespace tasker::api {
 namespace {
 
 constexpr Damage kDamages[] = {
@@ -98,6 +98,20 @@ constexpr Damage kDamages[] = {
      "task_verdict", "is error, but no step of it is"},
     {"PendingThoughStarted", "UPDATE tasker_tasks SET state = 'pending' WHERE task_id = @in_flight",
      "task_verdict", "is pending, but a step of it was started"},
+    {"InProgressThoughNotStarted", "UPDATE tasker_tasks SET state = 'in_progress' WHERE task_id = @fresh",
+     "task_verdict", "is in_progress, but its steps (4 open, 1 can move) make it pending"},
+    {"TaskTransitionByAnotherEvent",
+     "UPDATE tasker_task_transitions SET event = 'fail' WHERE task_id = @complete AND sort_key = 3",
+     "task_transitions", "is in_progress -> complete (fail) after in_progress"},
+    {"StepTransitionByAnotherEvent",
+     "UPDATE tasker_workflow_step_transitions SET event = 'hand_back' WHERE workflow_step_id = @complete.b"
+     " AND to_state = 'complete'",
+     "step_transitions", "is in_progress -> complete (hand_back) after in_progress"},
+    {"BatchTransitionByAnotherEvent",
+     "UPDATE tasker_step_execution_batch_transitions t SET event_name = 'start'"
+     " FROM tasker_step_execution_batches b WHERE b.batch_id = t.batch_id AND b.task_id = @failed AND "
+     "t.sort_key = 4",
+     "batch_transitions", "is executing -> failed (start) after executing"},
     {"TaskHistoryWithAGap",
      "UPDATE tasker_task_transitions SET sort_key = 5 WHERE task_id = @complete AND sort_key = 3",
      "task_history", "history has 3 entries up to 5"},
@@ -128,6 +142,14 @@ constexpr Damage kDamages[] = {
      "UPDATE tasker_workflow_step_transitions SET created_at = created_at - interval '1 minute'"
      " WHERE workflow_step_id = @complete.d AND to_state = 'in_progress'",
      "step_start_order", "finished only at"},
+    {"TransitionOlderThanTheOneBefore",
+     "UPDATE tasker_workflow_step_transitions SET created_at = created_at - interval '1 minute'"
+     " WHERE workflow_step_id = @failed.only AND sort_key = 2",
+     "history_times", "transition 2 is of"},
+    {"TaskTransitionOlderThanTheOneBefore",
+     "UPDATE tasker_task_transitions SET created_at = created_at - interval '1 minute'"
+     " WHERE task_id = @complete AND sort_key = 2",
+     "history_times", "the one before it of"},
     {"RemainingParentsTooMany",
      "UPDATE tasker_workflow_steps SET remaining_parents = 2 WHERE workflow_step_id = @fresh.b",
      "step_remaining_parents", "has remaining_parents 2, 1 of its parents"},
@@ -337,4 +359,4 @@ std::span<const Damage> damages() {
     return kDamages;
 }
 
-}  // namespace tasker::store
+}  // namespace tasker::api

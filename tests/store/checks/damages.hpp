@@ -3,7 +3,7 @@
 
 #include <span>
 
-namespace tasker::store {
+namespace tasker::api {
 
 /// `sql` spoils the database of History; @complete, @failed … stand for its task ids, and @complete.a for the
 /// id of a step. `check` must find it and say `says` about it.
@@ -16,4 +16,4 @@ struct Damage {
 
 std::span<const Damage> damages();
 
-}  // namespace tasker::store
+}  // namespace tasker::api

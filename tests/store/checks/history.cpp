@@ -3,11 +3,11 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
-#include "orchestrator/store/definitions.hpp"
-#include "orchestrator/store/task_requests.hpp"
+#include "orchestrator/api/definitions.hpp"
+#include "orchestrator/api/submit.hpp"
 #include "orchestrator/templates/template.hpp"
 
-namespace tasker::store {
+namespace tasker::api {
 namespace {
 
 templates::StepTemplate step_template(const std::string& name, const std::string& handler,
@@ -53,7 +53,7 @@ ports::TurnMessage message_for(const ports::ClaimedStep& claim, const std::strin
 }  // namespace
 
 History::History() {
-    sql_ = std::make_unique<Connection>(database_.url());
+    sql_ = std::make_unique<postgres::Connection>(database_.url());
     store_ =
         std::make_unique<TurnStore>(database_.url(), Instance{"orchestrator-test", "localhost", 1, "{}"});
     if (!store_->take_instance_lock())
@@ -174,4 +174,4 @@ std::string History::text(const std::string& query) {
     return sql_->execute(query).at(0)[0].as<std::string>();
 }
 
-}  // namespace tasker::store
+}  // namespace tasker::api

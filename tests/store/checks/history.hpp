@@ -10,11 +10,13 @@
 #include <vector>
 
 #include "orchestrator/ports/store.hpp"
-#include "orchestrator/store/connection.hpp"
+#include "orchestrator/postgres/connection.hpp"
 #include "orchestrator/store/turn_store.hpp"
 #include "tests/support/postgres.hpp"
 
-namespace tasker::store {
+namespace tasker::api {
+
+using namespace store;  // the scene of the turn's tests
 
 /// One template "shop/diamond" (a; b and c after a; d after both; handlers Work and, for d, Last), one
 /// "shop/single" whose only step may not be retried, and tasks in every situation.
@@ -22,7 +24,7 @@ class History {
   public:
     History();
 
-    Connection& sql() { return *sql_; }
+    postgres::Connection& sql() { return *sql_; }
     const std::string& url() const { return database_.url(); }
 
     std::int64_t complete = 0;     // all steps complete, a duplicate report in the ledger
@@ -45,10 +47,10 @@ class History {
     void repeat_report(const ports::ClaimedStep& claim);
 
     test::TestDatabase database_;
-    std::unique_ptr<Connection> sql_;
+    std::unique_ptr<postgres::Connection> sql_;
     std::unique_ptr<TurnStore> store_;
     std::int64_t turn_ = 0;
     std::map<std::pair<std::int64_t, std::string>, std::int64_t> steps_;
 };
 
-}  // namespace tasker::store
+}  // namespace tasker::api

@@ -1,4 +1,4 @@
-#include "orchestrator/store/definitions.hpp"
+#include "orchestrator/api/definitions.hpp"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 #include "orchestrator/templates/template.hpp"
 #include "tests/support/postgres.hpp"
 
-namespace tasker::store {
+namespace tasker::api {
 namespace {
 
 using nlohmann::json;
@@ -42,7 +42,7 @@ class Definitions : public testing::Test {
     }
 
     test::TestDatabase database;
-    Connection sql = database.connect();
+    postgres::Connection sql = database.connect();
 };
 
 TEST_F(Definitions, RegistersStepsWithTheirParentsAndLimits) {
@@ -86,10 +86,129 @@ TEST_F(Definitions, ChangedContentBecomesTheNextRevisionAndTheOldOneStays) {
 TEST_F(Definitions, AllOfAListOrNone) {
     auto unstorable = diamond("unstorable");
     unstorable.steps[0].handler_config = {{"key", std::string("a\0b", 3)}};
-    EXPECT_THROW(register_templates(sql, {diamond("good"), unstorable}), DatabaseError);
+    EXPECT_THROW(register_templates(sql, {diamond("good"), unstorable}), postgres::DatabaseError);
     EXPECT_EQ(count("tasker_named_tasks"), 0);
     EXPECT_EQ(register_templates(sql, {diamond("good"), diamond("better")}).size(), 2U);
     EXPECT_EQ(count("tasker_named_tasks"), 2);
+}
+
+// One fault in a template that is fine otherwise, and the sentence that names it.
+struct Fault {
+    const char* message;
+    void (*spoil)(json& call);
+};
+
+const Fault kFaults[] = {
+    {"namespace: has a character that is no letter, no digit and none of _.-",
+     [](json& c) { c["namespace"] = "shop\n"; }},
+    {"name: is missing", [](json& c) { c["name"] = nullptr; }},
+    {"name: has a character that is no letter, no digit and none of _.-",
+     [](json& c) { c["name"] = "or\x1b[31mder"; }},
+    {"name: has 129 characters, allowed are 1 to 128", [](json& c) { c["name"] = std::string(129, 'x'); }},
+    {"version: has a character that is no letter, no digit and none of ._+-",
+     [](json& c) { c["version"] = "1/2"; }},
+    {"digest: must be 64 hexadecimal digits", [](json& c) { c["digest"] = "a"; }},
+    {"configuration: has no list step_templates", [](json& c) { c["configuration"] = json::object(); }},
+    {"steps: 0 steps, allowed are 1 to 10000", [](json& c) { c["steps"] = json::array(); }},
+    {"steps[1].name: has a character that is no letter, no digit and none of _.-",
+     [](json& c) { c["steps"][1]["name"] = "b\tc"; }},
+    {"steps[0].handler_class: must be text, not missing",
+     [](json& c) { c["steps"][0].erase("handler_class"); }},
+    {"steps[0].dependent_system: must be text, not null",
+     [](json& c) { c["steps"][0]["dependent_system"] = nullptr; }},
+    {"steps[1].position: must be 2: steps are listed in the order of their positions",
+     [](json& c) { c["steps"][1]["position"] = 1; }},
+    {"steps[1].timeout_ms: must be a whole number from 1 to 86400000",
+     [](json& c) { c["steps"][1]["timeout_ms"] = 9'223'372'036'854'775'807; }},
+    {"steps[1].timeout_ms: must be a whole number from 1 to 86400000",
+     [](json& c) { c["steps"][1]["timeout_ms"] = -5; }},
+    {"steps[0].retry_limit: must be a whole number from 1 to 1000",
+     [](json& c) { c["steps"][0]["retry_limit"] = 0; }},
+    {"steps[0].retry_limit: must be a whole number from 1 to 1000",
+     [](json& c) { c["steps"][0]["retry_limit"] = 2.5; }},
+    {"steps[0].on_orphan: must be retry or dead_letter",
+     [](json& c) { c["steps"][0]["on_orphan"] = "forget"; }},
+    {"steps[0].retryable: must be true or false", [](json& c) { c["steps"][0]["retryable"] = "yes"; }},
+    {"steps[0].claim_first: must be true or false", [](json& c) { c["steps"][0].erase("claim_first"); }},
+    {"steps[0].parents: the first step has no step before it",
+     [](json& c) { c["steps"][0]["parents"] = {2}; }},
+    {"steps[1].parents: each must be a whole number from 1 to 1, a step before this one",
+     [](json& c) { c["steps"][1]["parents"] = {2}; }},
+    {"steps[1].parents: lists a step twice",
+     [](json& c) {
+         c["steps"][1]["parents"] = {1, 1};
+     }},
+    {"steps: the name a is used twice", [](json& c) { c["steps"][1]["name"] = "a"; }},
+    {"configuration.step_templates: the step c is not in both lists of steps",
+     [](json& c) {
+         c["configuration"]["step_templates"].push_back({{"name", "c"}});
+     }},
+    {"configuration.step_templates[1].retry_backoff.base_seconds: must be a number from 0 to 86400",
+     [](json& c) {
+         c["configuration"]["step_templates"][1]["retry_backoff"] = {{"base_seconds", "soon"}};
+     }},
+    {"configuration.step_templates[0].retry_backoff.multiplier: must be a number from 1 to 100",
+     [](json& c) {
+         c["configuration"]["step_templates"][0]["retry_backoff"] = {{"multiplier", 0}};
+     }},
+    {"configuration.step_templates[0].handler_config: must be a JSON object, not array",
+     [](json& c) { c["configuration"]["step_templates"][0]["handler_config"] = {1}; }},
+};
+
+// tasker_register_template() with the arguments in `call`; "registered", or the first line of the refusal.
+std::string registered_by_sql(postgres::Connection& sql, const json& call) {
+    const auto text = [&](const char* key) {
+        return call[key].is_null() ? std::nullopt : std::optional(call[key].get<std::string>());
+    };
+    try {
+        sql.query("SELECT outcome FROM tasker_register_template($1, $2, $3, $4, $5::jsonb, $6, $7::jsonb)",
+                  text("namespace"), text("name"), text("version"), text("description"),
+                  call["configuration"].dump(), text("digest"), call["steps"].dump());
+    } catch (const postgres::DatabaseError& error) {
+        EXPECT_EQ(error.sqlstate(), "22023") << error.what();
+        const std::string sentence = error.what();
+        const auto begin = sentence.find("ERROR:  ");
+        const auto from = begin == std::string::npos ? 0 : begin + 8;
+        return sentence.substr(from, sentence.find('\n', from) - from);
+    }
+    return "registered";
+}
+
+TEST_F(Definitions, TheDatabaseItselfRefusesWhatTheFileCheckRefuses) {
+    const json step = {{"position", 1},           {"name", "a"},          {"handler_class", "A::B"},
+                       {"retryable", true},       {"retry_limit", 3},     {"dependent_system", "default"},
+                       {"timeout_ms", 30'000},    {"on_orphan", "retry"}, {"claim_first", false},
+                       {"parents", json::array()}};
+    json second = step;
+    second.update({{"position", 2}, {"name", "b"}, {"parents", {1}}});
+    const json good = {{"namespace", "shop"},
+                       {"name", "sql"},
+                       {"version", "1.0.0"},
+                       {"description", nullptr},
+                       {"digest", std::string(64, 'a')},
+                       {"configuration", {{"step_templates", {{{"name", "a"}}, {{"name", "b"}}}}}},
+                       {"steps", {step, second}}};
+    for (const auto& fault : kFaults) {
+        json call = good;
+        fault.spoil(call);
+        EXPECT_EQ(registered_by_sql(sql, call), fault.message);
+    }
+    EXPECT_EQ(count("tasker_task_namespaces"), 0) << "nothing is left of a refused template";
+    EXPECT_EQ(registered_by_sql(sql, good), "registered");
+}
+
+TEST_F(Definitions, TablesRefuseStepsThatNoTemplateMayHave) {
+    const auto id = std::to_string(register_template(sql, diamond()).task_template_id);
+    for (const char* change : {"timeout_ms = 9223372036854775807", "timeout_ms = -1", "retry_limit = 1001",
+                               "parent_positions = '{4}'", "parent_positions = '{0}'", "position = 0"}) {
+        try {
+            sql.execute("UPDATE tasker_task_template_steps SET " + std::string(change) +
+                        " WHERE name = 'b' AND task_template_id = " + id);
+            ADD_FAILURE() << change;
+        } catch (const postgres::DatabaseError& error) {
+            EXPECT_EQ(error.sqlstate(), "23514") << change;
+        }
+    }
 }
 
 TEST_F(Definitions, ListsTheNewestRevisionOfEach) {
@@ -120,4 +239,4 @@ TEST_F(Definitions, ShowsTheHighestVersionUnlessOneIsNamed) {
 }
 
 }  // namespace
-}  // namespace tasker::store
+}  // namespace tasker::api

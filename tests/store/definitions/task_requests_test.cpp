@@ -1,15 +1,14 @@
-#include "orchestrator/store/task_requests.hpp"
-
 #include <gtest/gtest.h>
 
 #include <chrono>
 #include <nlohmann/json.hpp>
 
-#include "orchestrator/store/definitions.hpp"
+#include "orchestrator/api/definitions.hpp"
+#include "orchestrator/api/submit.hpp"
 #include "orchestrator/templates/template.hpp"
 #include "tests/support/postgres.hpp"
 
-namespace tasker::store {
+namespace tasker::api {
 namespace {
 
 using nlohmann::json;
@@ -68,7 +67,7 @@ class TaskRequests : public testing::Test {
     std::string one(const std::string& query) { return sql.execute(query).at(0)[0].c_str(); }
 
     test::TestDatabase database;
-    Connection sql = database.connect();
+    postgres::Connection sql = database.connect();
     TaskCreator creator;
 };
 
@@ -126,6 +125,24 @@ TEST_F(TaskRequests, WhoseContextBreaksTheSchemaAreRefusedWithThePath) {
     EXPECT_EQ(count("tasker_tasks"), 0);
 }
 
+// 1e999 takes five bytes on the way in and a thousand in the database.
+TEST_F(TaskRequests, WhoseContextGrowsTooLargeInTheDatabaseAreRefusedAlone) {
+    std::string numbers = "[0";
+    for (int i = 0; i < 9000; ++i) numbers += ",1e300,1e300,1e300,1e300";
+    const auto swelling = request(R"({"amount": 1, "more": )" + numbers + "]}");
+    const std::string refused =
+        "invalid_context context: has more than 8388608 bytes as the database writes it";
+    const auto none = create_all({request(), swelling});
+    EXPECT_EQ(told(none[0]), "not_created : nothing was created, because 1 of the 2 requests were refused");
+    EXPECT_EQ(told(none[1]), refused);
+    EXPECT_EQ(count("tasker_tasks"), 0);
+    const auto others = create_all({swelling, request()}, WhenRefused::create_the_others);
+    EXPECT_EQ(told(others[0]), refused);
+    EXPECT_EQ(told(others[1]), "created");
+    EXPECT_EQ(told(create(swelling)), refused);
+    EXPECT_EQ(count("tasker_tasks"), 1);
+}
+
 TEST_F(TaskRequests, WithTheSameKeyGetTheSameTask) {
     auto keyed = request();
     keyed.idempotency_key = "order-17";
@@ -175,6 +192,48 @@ TEST_F(TaskRequests, OfAStrictTemplateAreTheSameWhenTheContextIs) {
     EXPECT_EQ(same->task_id, first->task_id);
     EXPECT_TRUE(same->existing);
     EXPECT_NE(other->task_id, first->task_id);
+}
+
+TEST_F(TaskRequests, KeepEveryDigitOfTheContext) {
+    const auto created = create(request(
+        R"({"amount": 12345678901234567890123, "b": [18446744073709551616, 1e-400, 1.10, 1e20, "é\u0001\"\\"]})"));
+    ASSERT_TRUE(created) << told(created);
+    EXPECT_EQ(one("SELECT context->>'amount' FROM tasker_tasks"), "12345678901234567890123");
+    EXPECT_EQ(one("SELECT (context->'b') - 1 FROM tasker_tasks"),
+              R"([18446744073709551616, 1.10, 100000000000000000000, "é\u0001\"\\"])");
+    EXPECT_EQ(one("SELECT ((context->'b'->1)::numeric = 1e-400)::text FROM tasker_tasks"), "true");
+}
+
+TEST_F(TaskRequests, ThatDifferInTheLastDigitAreTwo) {
+    const auto first = create(request(R"({"amount": 12345678901234567890123})", "strict"));
+    const auto other = create(request(R"({"amount": 12345678901234567890124})", "strict"));
+    const auto same = create(request(R"({"amount": 12345678901234567890123.0})", "strict"));
+    ASSERT_TRUE(first && other && same);
+    EXPECT_NE(other->task_id, first->task_id);
+    EXPECT_EQ(same->task_id, first->task_id);
+    auto keyed = request(R"({"amount": 12345678901234567890123})");
+    keyed.idempotency_key = "k";
+    ASSERT_TRUE(create(keyed));
+    keyed.context_json = R"({"amount": 12345678901234567890124})";
+    EXPECT_EQ(create(keyed).error().code, "idempotency_conflict");
+}
+
+TEST_F(TaskRequests, AreCheckedWithEveryDigitOfAStoredSchema) {
+    // Somebody else than the command line may have stored limits that no double holds.
+    sql.execute("ALTER TABLE tasker_task_templates DISABLE TRIGGER USER");
+    sql.execute(
+        R"(UPDATE tasker_task_templates SET configuration = jsonb_set(configuration, '{schema,properties,amount}',
+        '{"maximum": 12345678901234567890123, "multipleOf": 0.1}'))");
+    TaskCreator fresh;
+    const auto refused = [&](const std::string& amount) {
+        const auto wanted = request(R"({"amount": )" + amount + "}");
+        return told(fresh.create_tasks(sql, std::span(&wanted, 1)).front());
+    };
+    EXPECT_EQ(refused("12345678901234567890123"), "created");
+    EXPECT_EQ(refused("12345678901234567890123.1"),
+              "invalid_context context: $.amount: must be at most 12345678901234567890123");
+    EXPECT_EQ(refused("0.3"), "created");
+    EXPECT_EQ(refused("0.35"), "invalid_context context: $.amount: must be a multiple of 0.1");
 }
 
 TEST_F(TaskRequests, OfAKeyedTemplateNeedAKey) {
@@ -266,4 +325,4 @@ TEST_F(TaskRequests, ThousandsGoInOneCall) {
 }
 
 }  // namespace
-}  // namespace tasker::store
+}  // namespace tasker::api

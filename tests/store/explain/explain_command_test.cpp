@@ -4,7 +4,7 @@
 #include "tests/store/explain/explain_scene.hpp"
 #include "tests/store/queries/command_run.hpp"
 
-namespace tasker::store {
+namespace tasker::api {
 namespace {
 
 class ExplainCommand : public ::testing::Test {
@@ -79,4 +79,4 @@ TEST_F(ExplainCommand, TellsWhatAnOperatorCanDoAboutAFailedTask) {
 }
 
 }  // namespace
-}  // namespace tasker::store
+}  // namespace tasker::api

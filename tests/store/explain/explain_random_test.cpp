@@ -9,7 +9,7 @@
 
 #include "tests/store/explain/explain_scene.hpp"
 
-namespace tasker::store {
+namespace tasker::api {
 namespace {
 
 constexpr int kTemplates = 8;
@@ -195,4 +195,4 @@ TEST_P(AgreesWithTheClaim, InARandomStateOfTenThousandSteps) {
 INSTANTIATE_TEST_SUITE_P(Seeds, AgreesWithTheClaim, ::testing::Values(0U, 1U, 2U, 3U, 4U));
 
 }  // namespace
-}  // namespace tasker::store
+}  // namespace tasker::api

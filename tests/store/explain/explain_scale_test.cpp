@@ -7,7 +7,7 @@
 
 #include "tests/store/explain/explain_scene.hpp"
 
-namespace tasker::store {
+namespace tasker::api {
 namespace {
 
 // 100 layers of 100 steps, each step but the first layer's with three parents; made without a template, since
@@ -72,4 +72,4 @@ TEST(ExplainScale, ATaskOfTenThousandStepsIsExplainedThroughIndexesAlone) {
 }
 
 }  // namespace
-}  // namespace tasker::store
+}  // namespace tasker::api

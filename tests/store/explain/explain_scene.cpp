@@ -4,9 +4,9 @@
 
 #include <algorithm>
 
-#include "orchestrator/engine/claim_plan.hpp"
+#include "orchestrator/engine/turns/claim_plan.hpp"
 
-namespace tasker::store {
+namespace tasker::api {
 
 core::SessionView worker(const std::string& name, std::vector<std::string> handlers,
                          std::vector<std::string> namespaces, int limit, int in_flight,
@@ -94,4 +94,4 @@ ports::TurnInput planned(ExplainScene& scene, const std::vector<core::SessionVie
     return input;
 }
 
-}  // namespace tasker::store
+}  // namespace tasker::api

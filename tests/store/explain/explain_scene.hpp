@@ -6,13 +6,15 @@
 #include <string_view>
 #include <vector>
 
-#include "orchestrator/core/session_registry.hpp"
+#include "orchestrator/api/explain.hpp"
+#include "orchestrator/core/sessions/registry.hpp"
 #include "orchestrator/ports/credit.hpp"
 #include "orchestrator/store/housekeeping_store.hpp"
-#include "orchestrator/store/queries_explain.hpp"
 #include "tests/store/turn/scene.hpp"
 
-namespace tasker::store {
+namespace tasker::api {
+
+using namespace store;  // the scene of the turn's tests
 
 /// A session that serves these handlers in these namespaces, with so much of its credit in flight.
 core::SessionView worker(const std::string& name, std::vector<std::string> handlers,
@@ -48,6 +50,7 @@ class OfferedCredit : public ports::CreditPool {
     }
     void set_away(int, bool) override {}
     bool is_gone(std::string_view) override { return false; }
+    bool may_return(std::string_view) override { return false; }
     bool serves(std::string_view session, std::string_view namespace_name,
                 std::string_view handler_class) override;
 
@@ -58,4 +61,4 @@ class OfferedCredit : public ports::CreditPool {
 /// What the next turn does with the free credit of these sessions, planned as the listener plans it.
 ports::TurnInput planned(ExplainScene& scene, const std::vector<core::SessionView>& sessions);
 
-}  // namespace tasker::store
+}  // namespace tasker::api

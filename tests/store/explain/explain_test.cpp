@@ -3,7 +3,7 @@
 
 #include "tests/store/explain/explain_scene.hpp"
 
-namespace tasker::store {
+namespace tasker::api {
 namespace {
 
 using core::SessionState;
@@ -57,6 +57,19 @@ TEST_F(Explain, MatchesWildcardsAsTheClaimDoes) {
         scene.announce({worker("s1", {handlers}, {"*"}, 1, 0)});
         EXPECT_EQ(scene.causes(task), "no_session only:no_session") << handlers;
     }
+}
+
+TEST_F(Explain, SaysWhyARequestCannotBeSent) {
+    const auto task = scene.submit(scene.draw("one", "only"));
+    const auto step = claim(1).at(0);
+    ports::TurnInput input;
+    input.hand_backs = {Scene::hand_back(step, ports::kRequestNotBuilt)};
+    input.hand_backs[0].cause = "ERROR: no such digit";
+    scene.turn(input);
+    EXPECT_EQ(scene.causes(task), "error only:failed");
+    const auto detail = nlohmann::json::parse(scene.step(task, "only").detail_json);
+    EXPECT_EQ(detail["dead_letter_reason"], "request_not_built");
+    EXPECT_EQ(detail["message"], "the request of this step cannot be built: ERROR: no such digit");
 }
 
 TEST_F(Explain, NamesNoCreditWithWhoIsFullAndHowManyGoFirst) {
@@ -267,4 +280,4 @@ TEST_F(Explain, AnswersScriptsWithColumnsAndOneStepOnRequest) {
 }
 
 }  // namespace
-}  // namespace tasker::store
+}  // namespace tasker::api

@@ -1,9 +1,13 @@
 // What callers rely on when the database refuses, dies or disappears.
-#include "orchestrator/store/connection.hpp"
+#include "orchestrator/postgres/connection.hpp"
 
+#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <functional>
 #include <optional>
@@ -12,7 +16,7 @@
 #include "tests/support/postgres.hpp"
 #include "tests/support/wait_until.hpp"
 
-namespace tasker::store {
+namespace tasker::postgres {
 namespace {
 
 using std::chrono::milliseconds;
@@ -61,7 +65,7 @@ TEST_F(ConnectionTest, PreparedStatementsAreCheckedWhenPrepared) {
 
 TEST_F(ConnectionTest, FailedStatementLeavesTheConnectionUsable) {
     const auto error = failure_of([&] { connection_.execute("SELECT 1/0"); });
-    EXPECT_EQ(error.kind(), DbFailure::other);
+    EXPECT_EQ(error.kind(), DbFailure::data);
     EXPECT_EQ(error.sqlstate(), "22012");
     EXPECT_FALSE(error.connection_is_gone());
     EXPECT_EQ(connection_.execute("SELECT 1")[0][0].as<int>(), 1);
@@ -232,6 +236,26 @@ TEST(ConnectionErrors, MalformedUrlIsExplainedButNotRepeated) {
     EXPECT_THAT(error.what(), Not(HasSubstr("s3cret-word")));
 }
 
+TEST(ConnectionErrors, ServerThatNeverAnswersIsGivenUpInTime) {
+    // The kernel accepts for a socket that listens; nobody ever reads from it.
+    const int listener = ::socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in place{};
+    place.sin_family = AF_INET;
+    place.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof place;
+    ASSERT_EQ(::bind(listener, reinterpret_cast<sockaddr*>(&place), size), 0);
+    ASSERT_EQ(::listen(listener, 1), 0);
+    ASSERT_EQ(::getsockname(listener, reinterpret_cast<sockaddr*>(&place), &size), 0);
+    const std::string url = "postgresql://127.0.0.1:" + std::to_string(ntohs(place.sin_port)) + "/orders";
+    const auto started = std::chrono::steady_clock::now();
+    const auto error = failure_of([&] { Connection connection(Address(url, milliseconds(1))); });
+    const auto took = std::chrono::steady_clock::now() - started;
+    ::close(listener);
+    EXPECT_EQ(error.kind(), DbFailure::connection_lost) << error.what();
+    // libpq's minimum is 2 s; without the setting it would be 5.
+    EXPECT_LT(took, std::chrono::milliseconds(4500));
+}
+
 TEST(ConnectionErrors, MissingDatabaseIsNotWorthWaitingFor) {
     const std::string url = with_database(test::server_url(), "there_is_no_such_database");
     const auto error = failure_of([&] { Connection connection(url); });
@@ -240,4 +264,4 @@ TEST(ConnectionErrors, MissingDatabaseIsNotWorthWaitingFor) {
 }
 
 }  // namespace
-}  // namespace tasker::store
+}  // namespace tasker::postgres

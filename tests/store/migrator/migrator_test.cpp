@@ -1,5 +1,5 @@
 // The migrator on a real server: up, down, up; two at once; refusals.
-#include "orchestrator/store/migrator.hpp"
+#include "orchestrator/postgres/migrator.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -10,19 +10,21 @@
 
 #include "tests/support/postgres.hpp"
 
-namespace tasker::store {
+namespace tasker::postgres {
 namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-std::vector<Migration> three_migrations() {
-    return {
-        {1, "create_fruit", "CREATE TABLE fruit (name text); CREATE INDEX ON fruit (name);",
-         "DROP TABLE fruit;"},
-        {2, "add_weight", "ALTER TABLE fruit ADD weight int;", "ALTER TABLE fruit DROP weight;"},
-        {3, "add_view", "CREATE VIEW heavy AS SELECT name FROM fruit WHERE weight > 9;", "DROP VIEW heavy;"},
-    };
+Schema three_migrations() {
+    return {{
+                {1, "create_fruit", "CREATE TABLE fruit (name text); CREATE INDEX ON fruit (name);",
+                 "DROP TABLE fruit;"},
+                {2, "add_weight", "ALTER TABLE fruit ADD weight int;", "ALTER TABLE fruit DROP weight;"},
+                {3, "add_view", "CREATE VIEW heavy AS SELECT name FROM fruit WHERE weight > 9;",
+                 "DROP VIEW heavy;"},
+            },
+            {}};
 }
 
 std::string shape_of(Connection& connection) {
@@ -37,13 +39,13 @@ std::string shape_of(Connection& connection) {
             "    LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum"
             "   WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'v', 'p') AND a.attnum "
             "> 0"
-            "     AND NOT a.attisdropped AND c.relname <> 'tasker_schema_migrations'"
+            "     AND NOT a.attisdropped AND c.relname !~ '^tasker_schema_'"
             "  UNION ALL SELECT 'index ' || indexdef FROM pg_indexes"
-            "   WHERE schemaname = 'public' AND tablename <> 'tasker_schema_migrations'"
+            "   WHERE schemaname = 'public' AND tablename !~ '^tasker_schema_'"
             "  UNION ALL SELECT 'constraint ' || conrelid::regclass || ' ' || conname || ' ' || "
             "pg_get_constraintdef(oid)"
             "    FROM pg_constraint WHERE connamespace = 'public'::regnamespace"
-            "     AND conrelid <> 'tasker_schema_migrations'::regclass"
+            "     AND conrelid::regclass::text !~ '^tasker_schema_'"
             "  UNION ALL SELECT 'function ' || pg_get_functiondef(oid) FROM pg_proc"
             "   WHERE pronamespace = 'public'::regnamespace AND prokind <> 'a'"
             "  UNION ALL SELECT 'view ' || viewname || ' ' || definition FROM pg_views WHERE schemaname = "
@@ -51,7 +53,7 @@ std::string shape_of(Connection& connection) {
             "  UNION ALL SELECT 'trigger ' || pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal"
             "  UNION ALL SELECT 'sequence ' || sequencename FROM pg_sequences WHERE schemaname = 'public'"
             "  UNION ALL SELECT 'type ' || typname FROM pg_type"
-            "   WHERE typnamespace = 'public'::regnamespace AND typname !~ 'tasker_schema_migrations'"
+            "   WHERE typnamespace = 'public'::regnamespace AND typname !~ '^_?tasker_schema_'"
             ") AS lines")[0][0]
         .as<std::string>();
 }
@@ -73,14 +75,15 @@ TEST_F(MigratorTest, OwnMigrationsGoUpDownAndUpAgain) {
     EXPECT_EQ(check_schema(connection_).verdict, SchemaVerdict::missing);
     const auto up = migrator.up();
     ASSERT_TRUE(up) << up.error().message;
-    EXPECT_EQ(static_cast<int>(up->size()), required_version());
+    const auto expected_lines = embedded_migrations().size() + (embedded_layer().files.empty() ? 0 : 1);
+    EXPECT_EQ(up->size(), expected_lines);
     EXPECT_EQ(check_schema(connection_).verdict, SchemaVerdict::ok);
     const std::string shape = shape_of(connection_);
     EXPECT_THAT(shape, HasSubstr("tasker_workflow_steps"));
 
     const auto down = migrator.down(0);
     ASSERT_TRUE(down) << down.error().message;
-    EXPECT_EQ(static_cast<int>(down->size()), required_version());
+    EXPECT_EQ(down->size(), expected_lines);
     EXPECT_EQ(shape_of(connection_), "");
 
     ASSERT_TRUE(migrator.up());
@@ -117,7 +120,7 @@ TEST_F(MigratorTest, StopsAtTheVersionAskedFor) {
 
 TEST_F(MigratorTest, FailedMigrationLeavesNothingBehind) {
     auto migrations = three_migrations();
-    migrations[1].up = "ALTER TABLE fruit ADD weight int; INSERT INTO no_such_table VALUES (1);";
+    migrations.migrations[1].up = "ALTER TABLE fruit ADD weight int; INSERT INTO no_such_table VALUES (1);";
     Migrator migrator(connection_, migrations);
     const auto done = migrator.up();
     ASSERT_FALSE(done);
@@ -148,14 +151,14 @@ TEST_F(MigratorTest, TwoAtOnceApplyEachMigrationOnce) {
         ASSERT_TRUE(done) << done.error().message;
         applied += done->size();
     }
-    EXPECT_EQ(applied, embedded_migrations().size());
+    EXPECT_EQ(applied, embedded_migrations().size() + (embedded_layer().files.empty() ? 0 : 1));
     EXPECT_EQ(check_schema(connection_).verdict, SchemaVerdict::ok);
 }
 
 TEST_F(MigratorTest, ChangedMigrationIsRefused) {
     ASSERT_TRUE(Migrator(connection_, three_migrations()).up(2));
     auto edited = three_migrations();
-    edited[0].up += " -- a later thought";
+    edited.migrations[0].up += " -- a later thought";
     Migrator migrator(connection_, edited);
     EXPECT_THAT(states_of(migrator),
                 ElementsAre(MigrationState::changed, MigrationState::applied, MigrationState::pending));
@@ -170,7 +173,7 @@ TEST_F(MigratorTest, ChangedMigrationIsRefused) {
 TEST_F(MigratorTest, NewerSchemaIsRefused) {
     ASSERT_TRUE(Migrator(connection_, three_migrations()).up());
     auto fewer = three_migrations();
-    fewer.pop_back();
+    fewer.migrations.pop_back();
     Migrator migrator(connection_, fewer);
     EXPECT_THAT(states_of(migrator),
                 ElementsAre(MigrationState::applied, MigrationState::applied, MigrationState::unknown));
@@ -199,7 +202,24 @@ TEST(EmbeddedMigrations, AreNumberedWithoutGaps) {
         EXPECT_FALSE(migration.up.empty()) << migration.title();
         EXPECT_FALSE(migration.down.empty()) << migration.title();
     }
-    EXPECT_GE(required_version(), 6);
+    EXPECT_GE(required_version(), 4);
+}
+
+TEST(EmbeddedLayer, HoldsOneObjectPerFileNamedAfterIt) {
+    const test::TestDatabase database;
+    Connection connection = database.connect();
+    for (const auto& row : connection.execute("SELECT file, string_agg(name, ' ') FROM tasker_schema_objects "
+                                              "WHERE kind NOT IN ('type', 'trigger')"
+                                              " GROUP BY file")) {
+        const std::string file = row[0].c_str();
+        EXPECT_TRUE(file.ends_with("/" + row[1].as<std::string>() + ".sql"))
+            << file << " makes " << row[1].c_str();
+    }
+    for (const auto& row :
+         connection.execute("SELECT file, name FROM tasker_schema_objects WHERE kind = 'type'")) {
+        EXPECT_TRUE(std::string(row[0].c_str()).ends_with("/types.sql"))
+            << row[0].c_str() << " makes " << row[1].c_str();
+    }
 }
 
 TEST(TestDatabase, MigratedOneIsReadyAndItsOwn) {
@@ -213,4 +233,4 @@ TEST(TestDatabase, MigratedOneIsReadyAndItsOwn) {
 }
 
 }  // namespace
-}  // namespace tasker::store
+}  // namespace tasker::postgres

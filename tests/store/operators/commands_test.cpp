@@ -28,7 +28,7 @@ class OperatorCommands : public testing::Test {
         scene.execute(R"(UPDATE tasker_dead_letters SET late_result = '{"payment_id": "p-17"}')");
     }
 
-    store::OperatorScene scene;
+    api::OperatorScene scene;
     std::int64_t task = 0;
     std::int64_t letter = 0;
     std::int64_t step = 0;
@@ -92,10 +92,15 @@ TEST_F(OperatorCommands, ResolveAStepWithResultsGivenOrFromAFile) {
     exhausted();
     EXPECT_EQ(run({"step", "resolve", id(step), "--results", "{oops"}).code, 2);
     EXPECT_EQ(run({"step", "resolve", id(step), "--results", "@/no/such/file"}).code, 4);
-    const auto unstorable = run({"step", "resolve", id(step), "--results", R"({"a": "\u0000"})"});
-    EXPECT_EQ(unstorable.code, 2) << unstorable.err;
-    EXPECT_NE(unstorable.err.find("--results: the database cannot hold this"), std::string::npos)
-        << unstorable.err;
+    const std::string deep = std::string(59, '[') + std::string(59, ']');
+    for (const auto& [results, why] :
+         {std::pair{R"({"a": "\u0000"})", "--results: $.a: contains the character \\u0000"},
+          std::pair{R"({"a": [1, {"b": 1, "b": 2}]})", "--results: $.a[1]: the key 'b' is given"},
+          std::pair{deep.c_str(), "--results: the database cannot hold this"}}) {
+        const auto unstorable = run({"step", "resolve", id(step), "--results", results});
+        EXPECT_EQ(unstorable.code, 2) << unstorable.err;
+        EXPECT_NE(unstorable.err.find(why), std::string::npos) << unstorable.err;
+    }
     EXPECT_EQ(scene.state_of(step), "error");
     const std::string file = testing::TempDir() + "results." + std::to_string(::getpid()) + ".json";
     std::ofstream(file) << R"({"payment_id": 12345678901234567890})";
@@ -186,6 +191,53 @@ TEST_F(OperatorCommands, ReplayAndDiscardDeadLetters) {
     EXPECT_EQ(shown.find("what you can do"), std::string::npos) << shown;
 }
 
+TEST_F(OperatorCommands, AcknowledgeTheDiscrepanciesOfABatch) {
+    exhausted();
+    const auto batch = scene.one("SELECT batch_id FROM tasker_step_execution_batches");
+    EXPECT_EQ(run({"batch", "acknowledge", batch, "--reason", "fine"}).code, 1) << "it has none";
+    const auto differ = [&](const std::string& difference) {
+        scene.execute(
+            "UPDATE tasker_step_execution_batches SET reconciliation_status = 'discrepancy', metadata = "
+            "metadata || '{\"discrepancies\": [" +
+            difference + "]}'");
+    };
+    differ(R"({"kind": "missing_partial", "detail": "x", "explained_by": "session_lost"})");
+    EXPECT_EQ(run({"batch", "discrepancies", "--json"}).json(), json::array()) << "a loss explains it";
+    EXPECT_EQ(run({"batch", "discrepancies", "--all", "--json"}).json().size(), 1U);
+    differ(R"({"kind": "missing_partial", "detail": "x"})");
+    EXPECT_EQ(run({"batch", "discrepancies", "--json"}).json().size(), 1U);
+    EXPECT_EQ(scene.one("SELECT discrepancies FROM get_system_health_counts()"), "1");
+    EXPECT_EQ(run({"batch", "acknowledge", batch}).code, 2) << "a reason is needed";
+    const auto done = run({"batch", "acknowledge", batch, "--reason", "counted", "--actor", "ann"});
+    EXPECT_EQ(done.code, 0) << done.err;
+    EXPECT_EQ(run({"batch", "acknowledge", batch, "--reason", "again", "--json"}).json()["outcome"],
+              "unchanged");
+    EXPECT_EQ(run({"batch", "discrepancies", "--json"}).json(), json::array());
+    EXPECT_EQ(scene.one("SELECT discrepancies FROM get_system_health_counts()"), "0");
+    const auto shown = run({"batch", "show", batch}).out;
+    EXPECT_NE(shown.find("by ann: counted"), std::string::npos) << shown;
+    differ(R"({"kind": "status_mismatch", "detail": "y"})");
+    EXPECT_EQ(run({"batch", "discrepancies", "--json"}).json().size(), 1U)
+        << "what differs later is open again";
+    EXPECT_EQ(run({"batch", "acknowledge", "4711", "--reason", "x"}).code, 4);
+    scene.execute(
+        "UPDATE tasker_step_execution_batches SET reconciliation_status = 'consistent', metadata = '{}'");
+}
+
+TEST_F(OperatorCommands, ShowWhyABatchTimedOut) {
+    exhausted();
+    scene.execute("UPDATE tasker_step_execution_batches SET state = 'timed_out'");
+    scene.execute(
+        "UPDATE tasker_step_execution_batch_steps SET final_status = 'orphaned', metadata = '{\"reason\": "
+        "\"session_lost\"}'");
+    EXPECT_EQ(run({"batch", "list", "--json"}).json().at(0)["ended_by"], "session_lost");
+    EXPECT_NE(run({"batch", "list"}).out.find("timed_out (session_lost)"), std::string::npos);
+    const auto batch = scene.one("SELECT batch_id FROM tasker_step_execution_batches");
+    EXPECT_NE(run({"batch", "show", batch}).out.find("timed_out (session_lost)"), std::string::npos);
+    scene.execute("UPDATE tasker_step_execution_batches SET state = 'failed'");
+    scene.execute("UPDATE tasker_step_execution_batch_steps SET final_status = 'failed', metadata = NULL");
+}
+
 TEST_F(OperatorCommands, DrainAWorker) {
     scene.execute(
         "INSERT INTO tasker_workers (session, worker_id, capacity, state, epoch) VALUES"
@@ -205,10 +257,60 @@ TEST_F(OperatorCommands, DrainAWorker) {
     scene.execute("DELETE FROM tasker_workers");
 }
 
+TEST_F(OperatorCommands, DrainNoneOfSeveralSessionsOfOneNameUnlessAll) {
+    scene.execute(
+        "INSERT INTO tasker_workers (session, worker_id, capacity, state, epoch, in_flight) VALUES"
+        " ('00ff', 'orders', 4, 'ready', 1, 3), ('00fe', 'orders', 4, 'ready', 1, 0), ('00fd', 'orders', 4, 'gone', 1, 0)");
+    const std::string asked = "SELECT count(*) FROM tasker_workers WHERE drain_requested_at IS NOT NULL";
+    const auto refused = run({"worker", "drain", "orders"});
+    EXPECT_EQ(refused.code, 1);
+    EXPECT_NE(refused.err.find("2 live sessions are named \"orders\""), std::string::npos) << refused.err;
+    EXPECT_NE(refused.err.find("00ff (ready, 3 in flight)"), std::string::npos) << refused.err;
+    EXPECT_EQ(refused.err.find("00fd"), std::string::npos) << "it has gone\n" << refused.err;
+    EXPECT_NE(refused.err.find("--all"), std::string::npos) << refused.err;
+    const auto told = run({"worker", "drain", "orders", "--json", "--wait"});
+    EXPECT_EQ(told.code, 1);
+    EXPECT_EQ(told.json().at(0)["outcome"], "ambiguous");
+    EXPECT_EQ(scene.one(asked), "0");
+    EXPECT_EQ(run({"worker", "drain", "00ff"}).code, 0);
+    EXPECT_EQ(scene.one(asked), "1");
+    EXPECT_EQ(run({"worker", "drain", "orders", "--all"}).code, 0);
+    EXPECT_EQ(scene.one(asked), "2");
+    scene.execute("DELETE FROM tasker_workers");
+}
+
+TEST_F(OperatorCommands, WaitForADrainWithinALimit) {
+    scene.execute(
+        "INSERT INTO tasker_workers (session, worker_id, capacity, state, epoch, in_flight) VALUES"
+        " ('00ff', 'orders', 4, 'draining', 1, 3)");
+    const auto late = run({"worker", "drain", "orders", "--wait", "--timeout", "0.1"});
+    EXPECT_EQ(late.code, 1);
+    EXPECT_NE(late.err.find("session 00ff (draining, 3 in flight)"), std::string::npos) << late.err;
+    EXPECT_NE(late.err.find("one session has not left within 100 ms"), std::string::npos) << late.err;
+    EXPECT_EQ(run({"worker", "drain", "orders", "--wait", "--timeout", "0", "--json"}).json().at(0)["state"],
+              "draining");
+    // The wait begins while it is live, so it sees the end that comes with the request.
+    scene.execute(
+        "CREATE FUNCTION leave() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.state := TG_ARGV[0]; RETURN NEW;"
+        " END $$; CREATE TRIGGER leave BEFORE UPDATE ON tasker_workers FOR EACH ROW EXECUTE FUNCTION leave('left')");
+    const auto left = run({"worker", "drain", "orders", "--wait", "--deadline", "7"});
+    EXPECT_EQ(left.code, 0) << left.err;
+    EXPECT_NE(left.err.find("session 00ff has ended: left"), std::string::npos) << left.err;
+    EXPECT_NE(left.out.find("it has left\n"), std::string::npos) << left.out;
+    scene.execute(
+        "DROP TRIGGER leave ON tasker_workers; UPDATE tasker_workers SET state = 'ready';"
+        " CREATE TRIGGER leave BEFORE UPDATE ON tasker_workers FOR EACH ROW EXECUTE FUNCTION leave('lost')");
+    const auto lost = run({"worker", "drain", "orders", "--wait", "--deadline", "8"});
+    EXPECT_EQ(lost.code, 1);
+    EXPECT_NE(lost.err.find("one session was lost before saying goodbye"), std::string::npos) << lost.err;
+    scene.execute("DROP TRIGGER leave ON tasker_workers; DROP FUNCTION leave; DELETE FROM tasker_workers");
+}
+
 TEST_F(OperatorCommands, TeachWithExamples) {
     const std::vector<std::vector<std::string>> commands = {
-        {"step", "retry"}, {"step", "resolve"}, {"step", "cancel"}, {"task", "cancel"}, {"task", "retry"},
-        {"dlq", "list"},   {"dlq", "show"},     {"dlq", "replay"},  {"dlq", "discard"}, {"worker", "drain"}};
+        {"step", "retry"},  {"step", "resolve"}, {"step", "cancel"},      {"task", "cancel"},
+        {"task", "retry"},  {"dlq", "list"},     {"dlq", "show"},         {"dlq", "replay"},
+        {"dlq", "discard"}, {"worker", "drain"}, {"batch", "acknowledge"}};
     for (auto arguments : commands) {
         const std::string name = "tasker " + arguments[0] + " " + arguments[1];
         arguments.push_back("--help");

@@ -3,7 +3,7 @@
 
 #include "tests/store/operators/operator_scene.hpp"
 
-namespace tasker::store {
+namespace tasker::api {
 namespace {
 
 class DeadLetters : public ::testing::Test {
@@ -126,4 +126,4 @@ TEST_F(DeadLetters, KnowNoOther) {
 }
 
 }  // namespace
-}  // namespace tasker::store
+}  // namespace tasker::api

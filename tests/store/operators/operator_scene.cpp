@@ -4,7 +4,7 @@
 
 #include <stdexcept>
 
-namespace tasker::store {
+namespace tasker::api {
 
 std::vector<ports::ClaimedStep> OperatorScene::take(int slots) {
     auto input = claiming({{"s1", slots}});
@@ -117,7 +117,7 @@ std::string OperatorScene::told(const std::string& call_text) {
 }
 
 std::string OperatorScene::wakes_of(const std::string& call_text) {
-    Connection listener(url());
+    postgres::Connection listener(url());
     listener.listen("tasker_wake");
     call(call_text);
     // Notifications arrive in the order of commits: when this one is there, so are all before it.
@@ -154,4 +154,4 @@ std::string OperatorScene::task_history(std::int64_t task_id) {
                 std::to_string(task_id) + " ORDER BY sort_key");
 }
 
-}  // namespace tasker::store
+}  // namespace tasker::api

@@ -6,11 +6,13 @@
 #include <string>
 #include <vector>
 
-#include "orchestrator/store/checks.hpp"
-#include "orchestrator/store/operators.hpp"
+#include "orchestrator/api/checks/checks.hpp"
+#include "orchestrator/api/operate.hpp"
 #include "tests/store/turn/scene.hpp"
 
-namespace tasker::store {
+namespace tasker::api {
+
+using namespace store;  // the scene of the turn's tests
 
 class OperatorScene : public Scene {
   public:
@@ -47,4 +49,4 @@ class OperatorScene : public Scene {
 /// "outcome" or "outcome:code" of an operation's row.
 std::string told_by(const nlohmann::json& row);
 
-}  // namespace tasker::store
+}  // namespace tasker::api

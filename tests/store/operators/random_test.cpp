@@ -11,7 +11,7 @@
 
 #include "tests/store/operators/operator_scene.hpp"
 
-namespace tasker::store {
+namespace tasker::api {
 namespace {
 
 class RandomOperators {
@@ -160,4 +160,4 @@ TEST(RandomOperations, LeaveADatabaseInWhichAllIsRight) {
 }
 
 }  // namespace
-}  // namespace tasker::store
+}  // namespace tasker::api

@@ -7,7 +7,7 @@
 
 #include "tests/store/operators/operator_scene.hpp"
 
-namespace tasker::store {
+namespace tasker::api {
 namespace {
 
 class EveryState : public ::testing::Test {
@@ -52,7 +52,7 @@ class EveryState : public ::testing::Test {
         scene = nullptr;
     }
 
-    static std::string everything(Transaction& transaction) {
+    static std::string everything(postgres::Transaction& transaction) {
         std::string text;
         for (const char* table : {"tasker_tasks", "tasker_workflow_steps", "tasker_task_transitions",
                                   "tasker_workflow_step_transitions", "tasker_step_execution_batches",
@@ -70,7 +70,7 @@ class EveryState : public ::testing::Test {
 
     /// Calls in a transaction that is rolled back; only "done" may have changed anything, and that rightly.
     static std::string tried(const std::string& function, std::int64_t id) {
-        Transaction transaction = scene->sql().begin();
+        postgres::Transaction transaction = scene->sql().begin();
         const auto before = everything(transaction);
         const auto row = nlohmann::json::parse(
             transaction.query("SELECT row_to_json(r)::text FROM " + function + "($1) r", id)
@@ -167,7 +167,7 @@ TEST_F(EveryState, OfATaskToldToRetry) {
 
 // No function here resolves a task as a whole, but the state exists and must be left alone.
 TEST_F(EveryState, OfATaskResolvedManuallyIsFinal) {
-    Transaction transaction = scene->sql().begin();
+    postgres::Transaction transaction = scene->sql().begin();
     transaction.query("UPDATE tasker_tasks SET state = 'resolved_manually' WHERE task_id = $1",
                       tasks["error"]);
     const std::vector<std::pair<std::string, std::int64_t>> calls = {{"tasker_cancel_task", tasks["error"]},
@@ -183,4 +183,4 @@ TEST_F(EveryState, OfATaskResolvedManuallyIsFinal) {
 }
 
 }  // namespace
-}  // namespace tasker::store
+}  // namespace tasker::api

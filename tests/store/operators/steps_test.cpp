@@ -3,7 +3,7 @@
 
 #include "tests/store/operators/operator_scene.hpp"
 
-namespace tasker::store {
+namespace tasker::api {
 namespace {
 
 class StepOperations : public ::testing::Test {
@@ -37,7 +37,7 @@ TEST_F(StepOperations, RetryLetsAFailedTaskRunToItsEnd) {
     EXPECT_EQ(row["state"], "pending");
     EXPECT_EQ(row["ready_steps"], nlohmann::json({failed.step_id}));
     EXPECT_EQ(counters(task), "2 open 1 movable");
-    EXPECT_EQ(column(failed.step_id, "retry_limit"), "4");
+    EXPECT_EQ(column(failed.step_id, "retry_limit"), "3") << "one used, and two more";
     EXPECT_EQ(column(failed.step_id, "ready_key"), std::to_string(scene.key_of("Work")));
     EXPECT_EQ(column(failed.step_id, "processed_at"), "");
     EXPECT_EQ(scene.one("SELECT completed_at FROM tasker_tasks"), "");
@@ -59,6 +59,37 @@ TEST_F(StepOperations, RetryGivesAsManyAttemptsAsTheTemplate) {
     EXPECT_EQ(column(step, "attempts"), "4");
     EXPECT_EQ(scene.told(on("tasker_retry_step", step)), "done");
     EXPECT_EQ(column(step, "retry_limit"), "6");
+}
+
+TEST_F(StepOperations, RetryGivesExactlyAsManyAttemptsHoweverManyWereLeft) {
+    scene.submit(scene.draw("single", "a limit=3"));
+    const auto step = scene.fail("a");
+    EXPECT_EQ(scene.call(on("tasker_retry_step", step.step_id))["message"],
+              "step " + std::to_string(step.step_id) + " (a) of task " + std::to_string(step.task_id) +
+                  " is ready again and may take 3 more attempts");
+    EXPECT_EQ(column(step.step_id, "retry_limit"), "4");
+    // One that no worker started does not count.
+    scene.give_back(scene.take_step("a"));
+    scene.exhaust("a");
+    EXPECT_EQ(column(step.step_id, "attempts - unstarted_attempts"), "4");
+    EXPECT_EQ(scene.told(on("tasker_retry_step", step.step_id)), "done");
+    EXPECT_EQ(column(step.step_id, "retry_limit"), "7");
+}
+
+TEST_F(StepOperations, ResolveRefusesResultsThatNoRequestCanCarry) {
+    scene.submit(scene.draw("pair", "a\nb <- a"));
+    const auto step = scene.fail("a").step_id;
+    const std::string deep = std::string(59, '[') + std::string(59, ']');
+    for (const std::string& results : {deep, std::string("[1e131071]")}) {
+        try {
+            scene.call(on("tasker_resolve_step", step, ", '" + results + "'"));
+            ADD_FAILURE() << results;
+        } catch (const postgres::DatabaseError& error) {
+            EXPECT_EQ(error.sqlstate(), "22023");
+            EXPECT_NE(std::string(error.what()).find("results: "), std::string::npos) << error.what();
+        }
+    }
+    EXPECT_EQ(scene.told(on("tasker_resolve_step", step, ", '" + deep.substr(1, 116) + "'")), "done");
 }
 
 TEST_F(StepOperations, RetryGivesAStepThatMustNotBeRetriedOneAttempt) {
@@ -269,4 +300,4 @@ TEST_F(StepOperations, KnowNoOtherStep) {
 }
 
 }  // namespace
-}  // namespace tasker::store
+}  // namespace tasker::api

@@ -3,7 +3,7 @@
 
 #include "tests/store/operators/operator_scene.hpp"
 
-namespace tasker::store {
+namespace tasker::api {
 namespace {
 
 class TaskOperations : public ::testing::Test {
@@ -76,7 +76,7 @@ TEST_F(TaskOperations, CancelAgainIsNoFault) {
 
 TEST_F(TaskOperations, CancelTellsThoseWhoWaitAndTheOrchestrator) {
     const auto task = scene.submit(scene.draw("single", "a"));
-    Connection waiting(scene.url());
+    postgres::Connection waiting(scene.url());
     waiting.listen("tasker_done");
     EXPECT_EQ(scene.wakes_of("tasker_cancel_task(" + std::to_string(task) + ")"), "scan");
     waiting.execute("SELECT 1");
@@ -138,4 +138,4 @@ TEST_F(TaskOperations, ManyStepsAreRetriedAndCancelledAtOnce) {
 }
 
 }  // namespace
-}  // namespace tasker::store
+}  // namespace tasker::api

@@ -2,10 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <CLI/CLI.hpp>
-#include <algorithm>
-
-#include "orchestrator/cli/command_groups.hpp"
+#include "orchestrator/cli/command_line.hpp"
 
 namespace tasker::cli {
 
@@ -16,22 +13,12 @@ nlohmann::json CommandRun::json() const {
 }
 
 CommandRun run_command(const std::string& database_url, const std::vector<std::string>& arguments) {
-    Context context;
-    CLI::App app;
-    build_command_line(app, context);
     std::vector<std::string> all = arguments;
     all.insert(all.end(), {"--database", database_url});
-    // CLI11 takes them from the back.
-    std::reverse(all.begin(), all.end());
     CommandRun run;
     testing::internal::CaptureStdout();
     testing::internal::CaptureStderr();
-    try {
-        app.parse(all);
-        run.code = static_cast<int>(context.run());
-    } catch (const CLI::ParseError& error) {
-        run.code = app.exit(error) == 0 ? 0 : static_cast<int>(ExitCode::usage);
-    }
+    run.code = run_command_line(all);
     std::fflush(stdout);
     run.out = testing::internal::GetCapturedStdout();
     run.err = testing::internal::GetCapturedStderr();

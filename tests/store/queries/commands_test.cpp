@@ -9,8 +9,8 @@
 namespace tasker::cli {
 namespace {
 
+using api::History;
 using nlohmann::json;
-using store::History;
 
 class Commands : public testing::Test {
   protected:
@@ -153,7 +153,7 @@ TEST_F(Commands, WaitForAnEndThatComes) {
     const auto task = history_->held;
     // The last turn of this task, and what the orchestrator sends after it.
     std::thread orchestrator([url = history_->url(), task] {
-        store::Connection connection(url);
+        postgres::Connection connection(url);
         const auto waits =
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE"
             " 'LISTEN%tasker_done%'";
@@ -175,7 +175,7 @@ TEST_F(Commands, ListWorkers) {
         "INSERT INTO tasker_workers (session, worker_id, capacity, state, epoch, handlers) VALUES"
         " ('abc', E'evil\\x1b[2J', 4, 'ready', 1, '[\"Work\"]')");
     const auto shown = run({"worker", "list"});
-    EXPECT_NE(shown.out.find("evil?[2J"), std::string::npos) << shown.out;
+    EXPECT_NE(shown.out.find("evil\\u001b[2J"), std::string::npos) << shown.out;
     EXPECT_EQ(run({"worker", "list", "--json"}).json()[0]["handlers"], json({"Work"}));
     history_->sql().execute("DELETE FROM tasker_workers");
 }

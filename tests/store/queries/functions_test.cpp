@@ -1,9 +1,9 @@
-// The SQL functions and views that people and other languages may call (migration 007).
+// The SQL functions and views that people and other languages may call (migrations/functions/read).
 #include <gtest/gtest.h>
 
 #include "tests/store/checks/history.hpp"
 
-namespace tasker::store {
+namespace tasker::api {
 namespace {
 
 class Functions : public testing::Test {
@@ -91,7 +91,7 @@ TEST_F(Functions, ExecutionContextPerSituation) {
 }
 
 TEST_F(Functions, BlockedIsSeenBeforeReady) {
-    Transaction transaction = history_->sql().begin();
+    postgres::Transaction transaction = history_->sql().begin();
     transaction.query(
         "UPDATE tasker_workflow_steps SET state = 'error', error = '{}' WHERE workflow_step_id = $1",
         history_->step(history_->fresh, "d"));
@@ -110,7 +110,7 @@ TEST_F(Functions, DependencyLevelsAreTheLongestWay) {
                    history_->fresh),
               "a 0 | b 1 | c 1 | d 2");
     // An edge a → d besides: d stays two below a, but one step away from it.
-    Transaction transaction = history_->sql().begin();
+    postgres::Transaction transaction = history_->sql().begin();
     transaction.query("INSERT INTO tasker_workflow_step_edges VALUES ($1, $2, $3)",
                       history_->step(history_->fresh, "a"), history_->step(history_->fresh, "d"),
                       history_->fresh);
@@ -128,7 +128,7 @@ TEST_F(Functions, DependencyLevelsAreTheLongestWay) {
 }
 
 TEST_F(Functions, DependencyLevelsOfDamagedEdgesEnd) {
-    Transaction transaction = history_->sql().begin();
+    postgres::Transaction transaction = history_->sql().begin();
     transaction.query("INSERT INTO tasker_workflow_step_edges VALUES ($1, $2, $3)",
                       history_->step(history_->fresh, "d"), history_->step(history_->fresh, "b"),
                       history_->fresh);
@@ -158,7 +158,7 @@ TEST_F(Functions, ViewsShowWhatIsMissing) {
               "b s1 unknown | c s1 unknown");
     EXPECT_EQ(rows("SELECT count(*) FROM tasker_overdue_batches"), "0");
     EXPECT_EQ(rows("SELECT count(*) FROM tasker_reconciliation_discrepancies"), "0");
-    Transaction transaction = history_->sql().begin();
+    postgres::Transaction transaction = history_->sql().begin();
     transaction.execute(
         "INSERT INTO tasker_workers (session, worker_id, capacity, state, epoch)"
         " VALUES ('s1', 'w', 1, 'ready', 1)");
@@ -185,4 +185,4 @@ TEST_F(Functions, ViewsShowWhatIsMissing) {
 }
 
 }  // namespace
-}  // namespace tasker::store
+}  // namespace tasker::api

@@ -1,12 +1,11 @@
-#include "orchestrator/store/queries.hpp"
-
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
 
+#include "orchestrator/api/query.hpp"
 #include "tests/store/checks/history.hpp"
 
-namespace tasker::store {
+namespace tasker::api {
 namespace {
 
 using nlohmann::json;
@@ -18,7 +17,7 @@ class Queries : public testing::Test {
         delete history_;
         history_ = nullptr;
     }
-    static Connection& sql() { return history_->sql(); }
+    static postgres::Connection& sql() { return history_->sql(); }
 
     static inline History* history_ = nullptr;
 };
@@ -65,7 +64,7 @@ TEST_F(Queries, ShowTheHistoryWhenAskedFor) {
 }
 
 TEST_F(Queries, KeepNumbersExact) {
-    Transaction transaction = sql().begin();
+    postgres::Transaction transaction = sql().begin();
     // Beyond double and 64 bits: what JSON readers would round.
     transaction.query(
         "UPDATE tasker_workflow_steps SET results = '{\"n\": 123456789012345678901234567890.125}'"
@@ -144,4 +143,4 @@ TEST_F(Queries, ListWorkersAndHealth) {
 }
 
 }  // namespace
-}  // namespace tasker::store
+}  // namespace tasker::api

@@ -164,6 +164,35 @@ TEST_F(Submit, ManyAreAllCreatedOrNone) {
     EXPECT_EQ(tasks(), 2);
 }
 
+TEST_F(Submit, EveryDigitArrives) {
+    load();
+    const std::string exact = R"({"amount": 12345678901234567890123, "rate": 1.10})";
+    ASSERT_EQ(submit({"--context", exact}).code, 0);
+    ASSERT_EQ(submit({"--context", "@" + write("one.json", exact)}).code, 0);
+    ASSERT_EQ(submit({"--many", "[" + exact + R"(, {"context": )" + exact + R"(, "priority": 3}])"}).code, 0);
+    auto sql = database.connect();
+    for (const auto& row : sql.execute("SELECT context FROM tasker_tasks")) {
+        EXPECT_STREQ(row[0].c_str(), R"({"rate": 1.10, "amount": 12345678901234567890123})");
+    }
+    EXPECT_EQ(tasks(), 4);
+    // Beyond double: shown, too.
+    ASSERT_EQ(submit({"--context", R"({"amount": 1e999})"}).code, 0);
+    const auto shown =
+        run({"task", "show", sql.execute("SELECT max(task_id) FROM tasker_tasks").at(0)[0].c_str()});
+    EXPECT_EQ(shown.code, 0) << shown.err;
+}
+
+TEST_F(Submit, AKeyGivenTwiceIsRefusedWithItsPlace) {
+    load();
+    const auto one = submit({"--context", R"({"amount": 1, "to": {"iban": 1, "iban": 2}})"});
+    EXPECT_EQ(one.code, 2);
+    EXPECT_NE(one.err.find("context $.to: the key 'iban' is given twice"), std::string::npos) << one.err;
+    const auto many = submit({"--many", R"([{"amount": 1}, {"amount": 1, "amount": 2}])"});
+    EXPECT_EQ(many.code, 2);
+    EXPECT_NE(many.err.find("--many: $[1]: the key 'amount' is given twice"), std::string::npos) << many.err;
+    EXPECT_EQ(tasks(), 0);
+}
+
 TEST_F(Submit, BadArgumentsAreNamed) {
     load();
     EXPECT_EQ(run({"task", "submit", "order"}).code, 2);

@@ -6,7 +6,7 @@
 #include <future>
 #include <thread>
 
-#include "orchestrator/engine/retention.hpp"
+#include "orchestrator/engine/upkeep/retention.hpp"
 #include "orchestrator/ports/database_error.hpp"
 #include "tests/store/retention/retention_scene.hpp"
 #include "tests/support/wait_until.hpp"
@@ -82,17 +82,18 @@ TEST(BesideRetention, StopBreaksOffAStatementThatHangs) {
     scene.finished(50);
     scene.close_ranges();
     scene.age(40);
-    Connection console(scene.url());
-    Transaction holding = console.begin();
+    postgres::Connection console(scene.url());
+    postgres::Transaction holding = console.begin();
     holding.execute("LOCK TABLE tasker_dropped_ranges IN ACCESS EXCLUSIVE MODE");
-    engine::Retention::Duties duties;
-    duties.check_interval = milliseconds(10);
+    engine::Retention::Hooks hooks;
+    hooks.settings.days = 30;
+    hooks.settings.check_interval = milliseconds(10);
     engine::Retention retention(
         [&]() -> std::unique_ptr<ports::Retention> {
-            auto url = scene.url();
+            const auto& url = scene.url();
             return std::make_unique<RetentionStore>(url + " options='-c lock_timeout=0'", scene.epoch());
         },
-        duties);
+        hooks);
     std::thread thread([&] { retention.run(); });
     const auto waits = [&] {
         return scene.one(

@@ -159,7 +159,7 @@ TEST_F(Dropping, ATaskThatComesBackMeanwhileIsNotDropped) {
     try {
         scene.execute("SELECT tasker_drop_range('task_id', " + low + ", '{}')");
         ADD_FAILURE() << "it was dropped";
-    } catch (const DatabaseError& error) {
+    } catch (const postgres::DatabaseError& error) {
         EXPECT_EQ(error.sqlstate(), "TK002") << error.what();
     }
     EXPECT_EQ(scene.pass(), "range_sieved task_id 50/1, range_sieved batch_id 50/1");
@@ -169,9 +169,9 @@ TEST_F(Dropping, ATaskThatComesBackMeanwhileIsNotDropped) {
 
 TEST_F(Dropping, WhoReadsHoldsItUpAndNothingElse) {
     old_tasks();
-    Connection console(scene.url());
+    postgres::Connection console(scene.url());
     {
-        Transaction reading = console.begin();
+        postgres::Transaction reading = console.begin();
         reading.execute("SELECT count(*) FROM tasker_tasks");
         const auto text = scene.pass();
         EXPECT_EQ(text.substr(0, 27), "postponed task_id: ERROR:  ") << text;
@@ -183,11 +183,11 @@ TEST_F(Dropping, WhoReadsHoldsItUpAndNothingElse) {
 
 TEST_F(Dropping, OneAtATime) {
     old_tasks();
-    Connection other(scene.url());
-    other.query("SELECT pg_advisory_lock($1)", 0x7461736b65727400LL);
+    postgres::Connection other(scene.url());
+    other.query("SELECT pg_advisory_lock(1, 2)");
     EXPECT_EQ(scene.pass(), "range_dropped task_id 50/0, range_dropped batch_id 50/0") << "another lock";
-    Connection same(scene.url());
-    same.query("SELECT pg_advisory_lock($1)", 0x7461736b72657400LL);
+    postgres::Connection same(scene.url());
+    same.query("SELECT pg_advisory_lock($1, 'public'::regnamespace::oid::int)", 0x74736b52);
     old_tasks();
     EXPECT_EQ(scene.pass(), "postponed another session runs retention");
 }

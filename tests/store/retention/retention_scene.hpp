@@ -10,7 +10,7 @@
 
 namespace tasker::store {
 
-class RetentionScene : public OperatorScene {
+class RetentionScene : public api::OperatorScene {
   public:
     /// Claims everything that is ready, again and again, and reports each step as completed: every task ends.
     void finish_all();

@@ -180,5 +180,14 @@ TEST_F(Batch, RejectedMessagesAreKeptByteByByte) {
               "00ff7b2261223a317d0a");
 }
 
+TEST_F(Batch, AFloodOfRejectedMessagesLeavesABoundedNumberOfRows) {
+    std::vector<ports::RejectedMessage> flood;
+    for (int i = 0; i < 400; ++i) flood.push_back({"results", "unknown_batch", "of no batch", "s1", "{}"});
+    for (int i = 0; i < 3; ++i) scene.store().record_rejected(flood);
+    scene.store().record_rejected({{"results", "bad_frame", "another kind", "s1", "{}"}});
+    EXPECT_EQ(scene.one("SELECT count(*) FROM tasker_rejected_messages WHERE code = 'unknown_batch'"), "600");
+    EXPECT_EQ(scene.one("SELECT count(*) FROM tasker_rejected_messages WHERE code = 'bad_frame'"), "1");
+}
+
 }  // namespace
 }  // namespace tasker::store

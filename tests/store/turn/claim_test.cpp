@@ -267,7 +267,7 @@ TEST_F(Claim, NamesAKeyAsWaitingExactlyWhileSlotsMayBeMissing) {
 
 TEST_F(Claim, SkipsAStepThatAnotherConnectionHoldsAndDoesNotWait) {
     const auto tasks = scene.submit_many(scene.draw("single", "only"), 2);
-    Connection other(scene.url());
+    postgres::Connection other(scene.url());
     auto holding = other.begin();
     holding.query("SELECT 1 FROM tasker_workflow_steps WHERE workflow_step_id = $1 FOR UPDATE",
                   scene.step_id(tasks[0], "only"));
@@ -278,7 +278,7 @@ TEST_F(Claim, SkipsAStepThatAnotherConnectionHoldsAndDoesNotWait) {
 
 TEST_F(Claim, SkipsTheFirstStepOfATaskThatAnotherConnectionHolds) {
     const auto tasks = scene.submit_many(scene.draw("single", "only"), 2);
-    Connection other(scene.url());
+    postgres::Connection other(scene.url());
     auto holding = other.begin();
     holding.query("SELECT 1 FROM tasker_tasks WHERE task_id = $1 FOR UPDATE", tasks[0]);
     const auto result = scene.turn(scene.claiming({{"s1", 5}}));

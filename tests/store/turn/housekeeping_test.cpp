@@ -108,6 +108,17 @@ TEST_F(Housekeeping, WritesTheWorkerListAndMarksThoseThatAreGone) {
     EXPECT_EQ(scene.list("SELECT DISTINCT state FROM tasker_workers"), "gone");
 }
 
+TEST_F(Housekeeping, AStepThatIsNeverDueSetsNoTimer) {
+    scene.submit(scene.draw("one", "a\n"));
+    scene.execute("UPDATE tasker_workflow_steps SET ready_key = NULL, next_attempt_at = 'infinity'");
+    EXPECT_EQ(scene.store().next_due_in_ms(), std::nullopt);
+}
+
+TEST_F(Housekeeping, ASessionThatLeftStaysSo) {
+    store.write_workers({view("aaaa", core::SessionState::left), view("bbbb", core::SessionState::lost)}, {});
+    EXPECT_EQ(scene.list("SELECT session || state FROM tasker_workers ORDER BY 1"), "aaaaleft bbbbgone");
+}
+
 TEST_F(Housekeeping, LeavesSessionsOfAnEarlierEpochTimeToComeBack) {
     store.write_workers({view("aaaa", core::SessionState::ready)}, {"aaaa"});
     HousekeepingStore successor{scene.url(), scene.epoch() + 1};
@@ -119,7 +130,7 @@ TEST_F(Housekeeping, LeavesSessionsOfAnEarlierEpochTimeToComeBack) {
 }
 
 TEST_F(Housekeeping, AnnouncesEndedTasksOnTheirChannel) {
-    Connection listener(scene.url());
+    postgres::Connection listener(scene.url());
     listener.listen("tasker_done");
     store.notify_done({7, 8});
     std::vector<std::string> payloads;

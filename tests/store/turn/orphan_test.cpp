@@ -266,7 +266,7 @@ TEST_F(Orphan, AStartAndItsLossInOneTurnGiveNoGrant) {
 
 TEST_F(Orphan, AClaimOfATaskThatSomebodyHoldsIsLookedForAgain) {
     task = scene.submit(scene.draw("single", "only"));
-    Connection other(scene.url(), {});
+    postgres::Connection other(scene.url(), {});
     other.execute("BEGIN; SELECT 1 FROM tasker_tasks FOR UPDATE");
     const auto result = scene.turn(scene.claiming({{"s1", 1}}));
     EXPECT_TRUE(result.claims.empty());
@@ -277,7 +277,7 @@ TEST_F(Orphan, AClaimOfATaskThatSomebodyHoldsIsLookedForAgain) {
 
 TEST_F(Orphan, ATurnThatNeedsALockedTaskSaysSoSoon) {
     const auto step = begin("only");
-    Connection other(scene.url(), {});
+    postgres::Connection other(scene.url(), {});
     other.execute("BEGIN; SELECT 1 FROM tasker_tasks FOR UPDATE");
     ports::TurnInput input;
     input.messages = {Scene::report(step)};

@@ -38,7 +38,7 @@ class Report : public ::testing::Test {
 
 // With the commit or not at all: a turn that is not told to leaves that to the caretaker, and says so.
 TEST_F(Report, TheEndOfATaskIsNotifiedWithTheTurnWhereItIsToldTo) {
-    Connection listener(scene.url());
+    postgres::Connection listener(scene.url());
     listener.listen("tasker_done");
     const auto tasks = scene.submit_many(scene.draw("chain", "a\nb <- a\n"), 2);
     const auto steps = scene.claim(2);

@@ -59,7 +59,7 @@ Instance instance() {
 }  // namespace
 
 Scene::Scene() {
-    sql_ = std::make_unique<Connection>(url());
+    sql_ = std::make_unique<postgres::Connection>(url());
     store_ = std::make_unique<TurnStore>(url(), instance());
     if (!store_->take_instance_lock())
         throw std::runtime_error("somebody else holds the lane of a fresh database");
@@ -293,6 +293,10 @@ constexpr Law kLaws[] = {
      "- s.unstarted_attempts > "
      "s.retry_limit"
      " OR (s.state = 'in_progress') <> (x.running = 1)"},
+    {"history in time",
+     "SELECT h.workflow_step_id || ' transition ' || h.sort_key || ' is older than the one before it' FROM"
+     " (SELECT t.*, lag(t.created_at) OVER (PARTITION BY t.workflow_step_id ORDER BY t.sort_key) AS before"
+     " FROM tasker_workflow_step_transitions t) h WHERE h.created_at < h.before"},
 };
 
 }  // namespace

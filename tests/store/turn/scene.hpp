@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "orchestrator/ports/store.hpp"
-#include "orchestrator/store/connection.hpp"
+#include "orchestrator/postgres/connection.hpp"
 #include "orchestrator/store/turn_store.hpp"
 #include "tests/support/postgres.hpp"
 
@@ -68,14 +68,14 @@ class Scene {
 
     TurnStore& store() { return *store_; }
     void reopen_store();
-    Connection& sql() { return *sql_; }
+    postgres::Connection& sql() { return *sql_; }
     const std::string& url() const { return database_.url(); }
     std::int64_t epoch() const { return epoch_; }
     std::int64_t last_turn() const { return turn_; }
 
   private:
     test::TestDatabase database_;
-    std::unique_ptr<Connection> sql_;
+    std::unique_ptr<postgres::Connection> sql_;
     std::unique_ptr<TurnStore> store_;
     std::int64_t epoch_ = 0;
     std::int64_t turn_ = 0;

@@ -128,6 +128,19 @@ TEST(Reconcile, TwoDifferentResultsForOneAttemptAreAConflict) {
     EXPECT_EQ(verdict_of({step}, completion_of({{1, kDone}}), false), "discrepancy duplicate_conflict:1");
 }
 
+TEST(Reconcile, AWordThatWasBrokenIsADiscrepancyThoughAllElseAgrees) {
+    auto started = reported(1, kDone);
+    started.started_without_grant = true;
+    EXPECT_EQ(verdict_of({started}, completion_of({{1, kDone}}), false),
+              "discrepancy started_without_grant:1");
+    auto promised = handed_back(2);
+    promised.broken_promise = true;
+    EXPECT_EQ(verdict_of({reported(1, kDone), promised}, completion_of({{1, kDone}}), false),
+              "discrepancy broken_promise:2");
+    EXPECT_EQ(verdict_of({promised}, std::nullopt, false), "discrepancy broken_promise:2")
+        << "nothing is left to report, so no completion is missing";
+}
+
 TEST(Reconcile, HandedBackStepsLeaveTheExpectation) {
     const std::vector<ExpectedStep> steps = {reported(1, kDone), handed_back(2)};
     EXPECT_EQ(verdict_of(steps, completion_of({{1, kDone}}), false), "consistent");

@@ -25,15 +25,27 @@ TEST(Backoff, WorksInFractionsOfASecond) {
     EXPECT_DOUBLE_EQ(backoff_seconds(policy, 3, std::nullopt, kMiddle), 0.1);
 }
 
-TEST(Backoff, TakesWhatTheWorkerAskedForFirstAndCapsIt) {
+TEST(Backoff, TakesWhatTheWorkerAskedForFirstWithUpToATenthOnTop) {
     const RetryBackoff policy{1.0, 2.0, 30.0, 0.5};
     EXPECT_DOUBLE_EQ(backoff_seconds(policy, 3, 7.25, 0.0), 7.25);
+    EXPECT_DOUBLE_EQ(backoff_seconds(policy, 3, 7.25, 1.0), 7.25 * 1.1);
     EXPECT_DOUBLE_EQ(backoff_seconds(policy, 3, 0.0, 1.0), 0.0);
-    EXPECT_DOUBLE_EQ(backoff_seconds(policy, 3, 1e9, kMiddle), 30.0);
+    EXPECT_DOUBLE_EQ(backoff_seconds(policy, 3, 3600, 0.0), 3600)
+        << "max_seconds is the template's own backoff";
+    EXPECT_DOUBLE_EQ(backoff_seconds(policy, 3, 1e9, 0.0), 86'400);
     EXPECT_DOUBLE_EQ(backoff_seconds(policy, 3, -5.0, kMiddle), 0.0);
     // What is no number is no request.
     EXPECT_DOUBLE_EQ(backoff_seconds(policy, 2, std::nan(""), kMiddle), 2.0);
     EXPECT_DOUBLE_EQ(backoff_seconds(policy, 2, std::numeric_limits<double>::infinity(), kMiddle), 2.0);
+}
+
+TEST(Backoff, SaysWhatAWishWasCutTo) {
+    const RetryBackoff policy{1.0, 2.0, 30.0, 0.5, 60.0};
+    EXPECT_DOUBLE_EQ(backoff_seconds(policy, 1, 61.0, 0.0), 60.0);
+    EXPECT_EQ(retry_after_cut(policy, 61.0), 60.0);
+    EXPECT_EQ(retry_after_cut(policy, 60.0), std::nullopt);
+    EXPECT_EQ(retry_after_cut(policy, std::nullopt), std::nullopt);
+    EXPECT_EQ(retry_after_cut(policy, std::nan("")), std::nullopt);
 }
 
 TEST(Backoff, JitterStaysWithinItsShareAndUnderTheCap) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <limits>
 #include <random>
 #include <string>
 #include <vector>
@@ -41,6 +42,12 @@ TEST(SlotOrder, StopsAtTheGreatestNumberOfSlots) {
 
 TEST(SlotOrder, GivesASessionOfCapacityOneSingleSlots) {
     EXPECT_EQ(slot_order({{2, 0, 1}, {2, 0, 1}}, 10, 100), (Indexes{0, 1, 0, 1}));
+}
+
+TEST(SlotOrder, HoldsForTheLargestNumbersThereAre) {
+    constexpr int kMost = std::numeric_limits<int>::max();
+    EXPECT_EQ(slot_order({{kMost, 0, kMost}}, 10, 12), Indexes(12, 0));
+    EXPECT_EQ(slot_order({{kMost, 0, kMost}, {1, 0, 1}}, kMost, 3), (Indexes{0, 0, 0}));
 }
 
 TEST(SlotOrder, NeverExceedsAnyonesCreditAndLeavesNoneUnused) {

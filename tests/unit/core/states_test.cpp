@@ -6,43 +6,36 @@
 #include <map>
 #include <set>
 #include <string>
-#include <tuple>
 #include <utility>
-#include <vector>
 
 namespace tasker::core {
 namespace {
 
-template <typename State, typename Event>
-using Expected = std::map<std::pair<State, Event>, State>;
+template <typename State>
+using Expected = std::map<std::pair<State, typename Machine<State>::Event>, State>;
 
 // Every state times every event: legal cells must lead where the design says, all others nowhere.
-template <typename State, typename Event>
-void compare_cell_by_cell(int states, int events, const Expected<State, Event>& expected) {
-    int legal = 0;
-    for (int s = 0; s < states; ++s) {
-        for (int e = 0; e < events; ++e) {
-            const auto from = static_cast<State>(s);
-            const auto event = static_cast<Event>(e);
-            const auto reached = next_state(from, event);
-            const auto cell = expected.find({from, event});
-            if (cell == expected.end()) {
-                EXPECT_FALSE(reached.has_value())
-                    << to_text(from) << ", event " << e << " must be illegal, leads to " << to_text(*reached);
-                continue;
-            }
-            ++legal;
-            ASSERT_TRUE(reached.has_value()) << to_text(from) << ", event " << e << " must be legal";
-            EXPECT_EQ(to_text(*reached), to_text(cell->second)) << to_text(from) << ", event " << e;
+template <typename State>
+void compare_cell_by_cell(const Expected<State>& expected) {
+    std::size_t legal = 0;
+    for (const auto& from : Machine<State>::kStates) {
+        for (const auto& event : Machine<State>::kEvents) {
+            const auto cell = expected.find({from.value, event.value});
+            const bool is_legal = cell != expected.end();
+            if (is_legal) ++legal;
+            const auto reached = next_state(from.value, event.value);
+            EXPECT_EQ(reached ? to_text(*reached) : "nowhere", is_legal ? to_text(cell->second) : "nowhere")
+                << "from " << from.text << " by " << event.text;
         }
     }
-    EXPECT_EQ(legal, static_cast<int>(expected.size()));
+    EXPECT_EQ(legal, expected.size());
+    EXPECT_EQ(Machine<State>::kTransitions.size(), expected.size()) << "a row stands twice";
 }
 
 TEST(TaskTransitions, EveryCellIsWhatTheDesignSays) {
     using S = TaskState;
     using E = TaskEvent;
-    const Expected<S, E> expected = {
+    const Expected<S> expected = {
         {{S::pending, E::start}, S::in_progress},
         {{S::pending, E::cancel}, S::cancelled},
         {{S::pending, E::fail}, S::error},
@@ -55,13 +48,13 @@ TEST(TaskTransitions, EveryCellIsWhatTheDesignSays) {
         {{S::error, E::resolve_manually}, S::resolved_manually},
         {{S::error, E::reopen}, S::in_progress},
     };
-    compare_cell_by_cell<S, E>(6, 6, expected);
+    compare_cell_by_cell<S>(expected);
 }
 
 TEST(StepTransitions, EveryCellIsWhatTheDesignSays) {
     using S = StepState;
     using E = StepEvent;
-    const Expected<S, E> expected = {
+    const Expected<S> expected = {
         {{S::pending, E::claim}, S::in_progress},
         {{S::pending, E::request_too_large}, S::error},
         {{S::pending, E::cancel}, S::cancelled},
@@ -77,13 +70,13 @@ TEST(StepTransitions, EveryCellIsWhatTheDesignSays) {
         {{S::error, E::retry}, S::pending},
         {{S::error, E::resolve_manually}, S::resolved_manually},
     };
-    compare_cell_by_cell<S, E>(7, 9, expected);
+    compare_cell_by_cell<S>(expected);
 }
 
 TEST(BatchTransitions, EveryCellIsWhatTheDesignSays) {
     using S = BatchState;
     using E = BatchEvent;
-    const Expected<S, E> expected = {
+    const Expected<S> expected = {
         {{S::created, E::publish}, S::published},
         {{S::created, E::cancel}, S::cancelled},
         {{S::published, E::start}, S::executing},
@@ -96,66 +89,71 @@ TEST(BatchTransitions, EveryCellIsWhatTheDesignSays) {
         {{S::executing, E::time_out}, S::timed_out},
         {{S::executing, E::cancel}, S::cancelled},
     };
-    compare_cell_by_cell<S, E>(8, 7, expected);
+    compare_cell_by_cell<S>(expected);
 }
 
 TEST(TerminalStates, OnlyTheAutomaticallyFinalOnes) {
     const std::set<TaskState> tasks = {TaskState::complete, TaskState::error, TaskState::cancelled,
                                        TaskState::resolved_manually};
-    for (int s = 0; s < 6; ++s) {
-        const auto state = static_cast<TaskState>(s);
-        EXPECT_EQ(is_terminal(state), tasks.contains(state)) << to_text(state);
+    for (const auto& state : Machine<TaskState>::kStates) {
+        EXPECT_EQ(is_terminal(state.value), tasks.contains(state.value)) << state.text;
     }
-    const std::set<StepState> steps = {StepState::complete, StepState::error, StepState::cancelled,
-                                       StepState::resolved_manually};
-    for (int s = 0; s < 7; ++s) {
-        const auto state = static_cast<StepState>(s);
-        EXPECT_EQ(is_terminal(state), steps.contains(state)) << to_text(state);
-    }
-    const std::set<BatchState> batches = {BatchState::completed, BatchState::partially_failed,
-                                          BatchState::failed, BatchState::timed_out, BatchState::cancelled};
-    for (int s = 0; s < 8; ++s) {
-        const auto state = static_cast<BatchState>(s);
-        EXPECT_EQ(is_terminal(state), batches.contains(state)) << to_text(state);
-        for (int e = 0; batches.contains(state) && e < 7; ++e) {
-            EXPECT_FALSE(next_state(state, static_cast<BatchEvent>(e))) << to_text(state) << " is final";
+    for (const auto& state : Machine<BatchState>::kStates) {
+        bool moves_on = false;
+        for (const auto& event : Machine<BatchState>::kEvents) {
+            moves_on = moves_on || next_state(state.value, event.value).has_value();
         }
+        EXPECT_EQ(is_terminal(state.value), !moves_on) << state.text;
     }
 }
 
-TEST(Dependents, RunAfterCompleteAndResolvedParentsOnly) {
-    for (int s = 0; s < 7; ++s) {
-        const auto state = static_cast<StepState>(s);
-        EXPECT_EQ(satisfies_dependents(state),
-                  state == StepState::complete || state == StepState::resolved_manually)
-            << to_text(state);
-    }
+// The words of a table, in its order.
+template <typename Words>
+std::string list(const Words& words) {
+    std::string text;
+    for (const auto& word : words) text += (text.empty() ? "" : " ") + std::string(word.text);
+    return text;
 }
 
-TEST(StateWords, AreThoseOfTheSchemaAndParseBack) {
-    const std::vector<std::string> tasks = {"pending", "in_progress", "complete",
-                                            "error",   "cancelled",   "resolved_manually"};
-    for (std::size_t i = 0; i < tasks.size(); ++i) {
-        EXPECT_EQ(to_text(static_cast<TaskState>(i)), tasks[i]);
-        EXPECT_EQ(parse_task_state(tasks[i]), static_cast<TaskState>(i));
+TEST(Words, AreThoseOfTheSchema) {
+    EXPECT_EQ(list(Machine<TaskState>::kStates),
+              "pending in_progress complete error cancelled resolved_manually");
+    EXPECT_EQ(list(Machine<TaskState>::kEvents), "start complete fail cancel resolve_manually reopen");
+    EXPECT_EQ(list(Machine<StepState>::kStates),
+              "pending in_progress waiting_for_retry complete error cancelled resolved_manually");
+    EXPECT_EQ(list(Machine<StepState>::kEvents),
+              "claim complete await_retry fail hand_back request_too_large retry resolve_manually cancel");
+    EXPECT_EQ(list(Machine<BatchState>::kStates),
+              "created published executing completed partially_failed failed timed_out cancelled");
+    EXPECT_EQ(list(Machine<BatchState>::kEvents), "publish start finish finish finish time_out cancel");
+}
+
+TEST(Words, StandForTheirValuesInBothDirections) {
+    for (const auto& word : Machine<TaskState>::kStates) {
+        EXPECT_EQ(to_text(word.value), word.text);
+        EXPECT_EQ(parse_task_state(word.text), word.value);
     }
-    const std::vector<std::string> steps = {"pending", "in_progress", "waiting_for_retry", "complete",
-                                            "error",   "cancelled",   "resolved_manually"};
-    for (std::size_t i = 0; i < steps.size(); ++i) {
-        EXPECT_EQ(to_text(static_cast<StepState>(i)), steps[i]);
-        EXPECT_EQ(parse_step_state(steps[i]), static_cast<StepState>(i));
+    for (const auto& word : Machine<BatchState>::kStates) {
+        EXPECT_EQ(to_text(word.value), word.text);
+        EXPECT_EQ(parse_batch_state(word.text), word.value);
     }
-    const std::vector<std::string> batches = {"created",          "published", "executing", "completed",
-                                              "partially_failed", "failed",    "timed_out", "cancelled"};
-    for (std::size_t i = 0; i < batches.size(); ++i) {
-        EXPECT_EQ(to_text(static_cast<BatchState>(i)), batches[i]);
-        EXPECT_EQ(parse_batch_state(batches[i]), static_cast<BatchState>(i));
-    }
+    EXPECT_EQ(to_text(TaskEvent::reopen), "reopen");
+    EXPECT_EQ(to_text(StepState::waiting_for_retry), "waiting_for_retry");
+    EXPECT_EQ(to_text(StepEvent::hand_back), "hand_back");
+    EXPECT_EQ(to_text(BatchEvent::finish_failed), "finish");
     for (const char* wrong : {"", "Pending", "pending ", "done", "completed"}) {
         EXPECT_FALSE(parse_task_state(wrong)) << wrong;
-        EXPECT_FALSE(parse_step_state(wrong)) << wrong;
     }
     EXPECT_FALSE(parse_batch_state("complete"));
+}
+
+TEST(FirstTransitions, BeginTheHistoryOfEachMachine) {
+    EXPECT_EQ(Machine<TaskState>::kFirst.event, "create");
+    EXPECT_EQ(Machine<TaskState>::kFirst.to, TaskState::pending);
+    EXPECT_EQ(Machine<StepState>::kFirst.event, "create");
+    EXPECT_EQ(Machine<StepState>::kFirst.to, StepState::pending);
+    EXPECT_EQ(Machine<BatchState>::kFirst.event, "claim");
+    EXPECT_EQ(Machine<BatchState>::kFirst.to, BatchState::created);
 }
 
 }  // namespace

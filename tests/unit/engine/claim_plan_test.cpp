@@ -1,4 +1,4 @@
-#include "orchestrator/engine/claim_plan.hpp"
+#include "orchestrator/engine/turns/claim_plan.hpp"
 
 #include <gtest/gtest.h>
 
@@ -106,7 +106,7 @@ TEST_F(Plan, ThePlainWorkerGetsNothingWhileNothingWaitsForIt) {
 TEST_F(Plan, AKeyIsLookedAtFromWhereTheLastTurnEndedUntilSomethingBeforeBecomesReady) {
     const auto at = [](std::int64_t step_id) { return core::ReadyPosition::of(0, step_id); };
     EXPECT_EQ(keys.look_from(1), core::ReadyPosition{});
-    keys.note_scanned(1, at(50));
+    keys.record_scanned(1, at(50));
     EXPECT_FALSE(keys.may_wait(1));
     keys.mark_waiting(1, at(70));
     EXPECT_TRUE(keys.may_wait(1));
@@ -115,7 +115,7 @@ TEST_F(Plan, AKeyIsLookedAtFromWhereTheLastTurnEndedUntilSomethingBeforeBecomesR
     EXPECT_EQ(keys.look_from(1), at(20));
     keys.mark_waiting(1);
     EXPECT_EQ(keys.look_from(1), core::ReadyPosition{}) << "who does not know where, from the front";
-    keys.note_scanned(1, core::ReadyPosition::end());
+    keys.record_scanned(1, core::ReadyPosition::end());
     keys.mark_all_waiting();
     EXPECT_EQ(keys.look_from(1), core::ReadyPosition{});
 }
@@ -156,7 +156,7 @@ TEST_F(Plan, ATurnHearsOnlyOfSessionsThatGetSlots) {
         credit.serves_keys[name] = {"A"};
         offers.push_back(offer(name, 1));
     }
-    planner.note_claimed(0);
+    planner.record_claimed(0);
     planner.plan(offers, credit, keys, input);
     EXPECT_EQ(input.sessions.size(), kSlotsPerTurnLeast);
     EXPECT_EQ(input.slots.size(), kSlotsPerTurnLeast) << "one each, since they are equally idle";
@@ -165,7 +165,7 @@ TEST_F(Plan, ATurnHearsOnlyOfSessionsThatGetSlots) {
 TEST_F(Plan, TheSlotsOfATurnFollowWhatTheLastOneClaimed) {
     credit.serves_keys = {{"s1", {"A"}}};
     const auto slots_after = [&](std::size_t claims) {
-        planner.note_claimed(claims);
+        planner.record_claimed(claims);
         ports::TurnInput turn = input;
         planner.plan({offer("s1", 5000, 0, 5000)}, credit, keys, turn);
         return static_cast<std::size_t>(turn.slots.at(0).length);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <tuple>
 
 #include "orchestrator/ports/database_error.hpp"
 #include "orchestrator/util/time.hpp"
@@ -23,6 +24,12 @@ std::string joined(const Numbers& numbers) {
     std::string text;
     for (const auto number : numbers) text += (text.empty() ? "" : " ") + std::to_string(number);
     return text;
+}
+
+std::vector<std::int64_t> ids_of(const std::vector<ports::DeliveredStep>& steps) {
+    std::vector<std::int64_t> ids;
+    for (const auto& step : steps) ids.push_back(step.step_id);
+    return ids;
 }
 
 }  // namespace
@@ -138,7 +145,9 @@ void FakeDatabase::judge(const ports::TurnInput& input, ports::TurnResult& resul
                     !step.final_status.empty())
                     continue;
                 step.final_status = "handed_back";
-                if (back.reason != "request_too_large") ready_.emplace_back(back.step_id, back.attempt + 1);
+                log.add("hand back " + std::to_string(back.step_id) + " " + back.reason);
+                if (back.reason != ports::kRequestTooLarge)
+                    ready_.emplace_back(back.step_id, back.attempt + 1);
             }
         }
     }
@@ -172,10 +181,20 @@ void FakeDatabase::claim_for(const ports::TurnInput& input, ports::TurnResult& r
         return key.handler_key == 1 && (key.scan || !input.messages.empty());
     });
     std::map<int, std::string> uuids;
+    std::int64_t bytes = 0;
     std::vector<ports::ClaimSlots> slots;
     for (const auto& run : input.slots) slots.insert(slots.end(), static_cast<std::size_t>(run.length), run);
     for (const auto& slot : slots) {
         if (!looks || ready_.empty()) break;
+        const bool is_built = input.request_bytes_max >= 0;
+        if (claims_fail) throw ports::DatabaseError(ports::DatabaseFault::data, "told to fail");
+        if (is_built && unbuildable.contains(ready_.front().first))
+            throw ports::DatabaseError(unbuildable_fault, "string buffer exceeds 1 GB");
+        bytes += static_cast<std::int64_t>(next_context.size());
+        if (bytes > input.turn_bytes_max && !result.claims.empty()) {
+            result.is_full = true;
+            break;
+        }
         if (!uuids.contains(slot.session)) uuids[slot.session] = "b" + std::to_string(++next_batch_);
         auto step = claim(ready_.front().first, slot.session + 1);
         step.attempt = ready_.front().second;
@@ -203,6 +222,10 @@ void FakeDatabase::claim_for(const ports::TurnInput& input, ports::TurnResult& r
         row.retry_limit = step.retry_limit;
         row.claim_first = step.claim_first;
         batch.steps.push_back(row);
+        if (!is_built) {
+            step.context_json.clear();
+            step.unsendable = ports::kRequestTooLarge;
+        }
         result.claims.push_back(std::move(step));
     }
     std::stable_sort(result.claims.begin(), result.claims.end(),
@@ -220,8 +243,16 @@ ports::TurnResult FakeStore::run_turn(std::int64_t turn, const ports::TurnInput&
         }
     }
     ports::TurnResult result;
-    database_.judge(input, result);
-    database_.claim_for(input, result);
+    const auto before =
+        std::make_tuple(database_.batches, database_.ready_, database_.reported_, database_.next_batch_);
+    try {
+        database_.judge(input, result);
+        database_.claim_for(input, result);
+    } catch (const ports::DatabaseError&) {
+        std::tie(database_.batches, database_.ready_, database_.reported_, database_.next_batch_) = before;
+        database_.log.add("failed turn");
+        throw;
+    }
     database_.last_turn = turn;
     database_.turns.push_back(input);
     database_.log.add("turn");
@@ -244,6 +275,16 @@ std::optional<ports::StoredBatch> FakeStore::load_batch(const std::string& batch
     const std::lock_guard lock(database_.mutex);
     const auto found = database_.batches.find(batch_uuid);
     return found == database_.batches.end() ? std::nullopt : std::optional(found->second);
+}
+
+ports::RequestTexts FakeStore::load_request(const std::string& batch_uuid, std::int64_t step_id) {
+    const std::lock_guard lock(database_.mutex);
+    database_.log.add("request of " + std::to_string(step_id));
+    if (database_.unbuildable.contains(step_id)) return {"", "", ports::kRequestTooLarge, "told to fail"};
+    for (const auto& step : database_.batches.at(batch_uuid).steps) {
+        if (step.step_id == step_id) return {step.context_json, step.previous_results_json};
+    }
+    return {};
 }
 
 std::vector<ports::HandlerKey> FakeStore::load_handler_keys() {
@@ -285,20 +326,28 @@ void FakeStore::record_rejected(const std::vector<ports::RejectedMessage>& messa
 
 // ---------------------------------------------------------------------------------------- publisher
 
-void FakePublisher::publish(std::vector<ports::OutboundBatch> batches) {
-    for (const auto& batch : batches) {
-        std::vector<std::int64_t> ids;
-        for (const auto& step : batch.steps) ids.push_back(step.step_id);
-        log_.add("publish " + batch.session + " " + batch.batch_uuid + ": " + joined(ids));
+void FakePublisher::send(ports::Outbound message) {
+    std::visit([this](const auto& it) { log(it); }, message);
+}
+void FakePublisher::log(const ports::PublishBatches& message) {
+    for (const auto& batch : message.batches) {
+        EXPECT_NE(batch.handler_class, "") << batch.batch_uuid;
+        log_.add("publish " + batch.session + " " + batch.batch_uuid + ": " + joined(ids_of(batch.steps)));
     }
 }
-void FakePublisher::adopt(int, std::vector<ports::AdoptedBatch> batches) {
+void FakePublisher::log(const ports::AdoptBatches& message) {
     std::string line = "adopt";
-    for (const auto& adopted : batches) line += " " + adopted.batch.batch_uuid;
+    for (const auto& adopted : message.batches) {
+        line += " " + adopted.batch.batch_uuid;
+        EXPECT_NE(adopted.batch.handler_class, "") << adopted.batch.batch_uuid;
+    }
     log_.add(line);
 }
-void FakePublisher::acknowledge(std::vector<ports::AckList> acks) {
-    for (const auto& list : acks) {
+void FakePublisher::log(const ports::ForgetBatches& message) {
+    for (const auto& uuid : message.batch_uuids) log_.add("forget " + uuid);
+}
+void FakePublisher::log(const ports::Acknowledge& message) {
+    for (const auto& list : message.lists) {
         for (const auto& batch : list.batches) {
             log_.add("ack " + list.session + " " + batch.batch_uuid + ": " + joined(batch.sequences));
         }
@@ -310,29 +359,28 @@ void FakePublisher::acknowledge(std::vector<ports::AckList> acks) {
     ++acknowledge_calls;
     log_.touch();
 }
-void FakePublisher::request_reports(std::string session, std::string batch_uuid,
-                                    std::vector<std::int64_t> step_ids) {
-    log_.add("request " + session + " " + batch_uuid + ": " + joined(step_ids));
+void FakePublisher::log(const ports::RequestReports& message) {
+    log_.add("request " + message.session + " " + message.batch_uuid + ": " + joined(message.step_ids));
 }
-void FakePublisher::cancel_steps(std::string session, std::string batch_uuid,
-                                 std::vector<ports::DeliveredStep> steps, std::string reason, bool ended) {
-    std::vector<std::int64_t> ids;
-    for (const auto& step : steps) ids.push_back(step.step_id);
-    log_.add("cancel " + session + " " + batch_uuid + ": " + joined(ids) + " " + reason +
-             (ended ? " ended" : ""));
+void FakePublisher::log(const ports::CancelSteps& message) {
+    log_.add("cancel " + message.session + " " + message.batch_uuid + ": " + joined(ids_of(message.steps)) +
+             " " + message.reason + (message.ended ? " ended" : ""));
 }
-void FakePublisher::answer_start(ports::StartAnswer answer) {
+void FakePublisher::log(const ports::StartAnswer& answer) {
     log_.add("start " + answer.session + " " + answer.batch_uuid + ": " + std::to_string(answer.step_id) +
              " n" + std::to_string(answer.n) + " " + (answer.refusal.empty() ? "granted" : answer.refusal));
 }
-void FakePublisher::suspect_session(std::string session) {
-    log_.add("suspect " + session);
+void FakePublisher::log(const ports::SuspectSession& message) {
+    log_.add("suspect " + message.session);
 }
-void FakePublisher::drain_session(std::string session, std::int64_t) {
-    log_.add("drain " + session);
+void FakePublisher::log(const ports::RecordFault& message) {
+    log_.add("fault " + message.session + " " + std::string(core::to_text(message.fault)));
 }
-void FakePublisher::forget(std::vector<std::string> batch_uuids) {
-    for (const auto& uuid : batch_uuids) log_.add("forget " + uuid);
+void FakePublisher::log(const ports::DrainSession& message) {
+    log_.add("drain " + message.session);
+}
+void FakePublisher::log(const ports::RefuseSessions&) {
+    log_.add("refuse sessions");
 }
 
 // ---------------------------------------------------------------------------------------- credit and time
@@ -363,6 +411,11 @@ void FakeCredit::set_away(int, bool is_away) {
     const std::lock_guard lock(mutex);
     away = is_away;
 }
+bool FakeCredit::may_return(std::string_view session) {
+    const std::lock_guard lock(mutex);
+    return may_come_back.contains(session);
+}
+
 bool FakeCredit::is_gone(std::string_view session) {
     const std::lock_guard lock(mutex);
     return gone.contains(session);

@@ -1,5 +1,5 @@
-// The listener's surroundings as fakes: a small model of the database, a publisher that records, credit that
-// is counted, and a clock turned by hand.
+// What the listener depends on, as fakes: a small model of the database, a publisher that records, credit
+// that is counted, and a clock turned by hand.
 #pragma once
 
 #include <atomic>
@@ -15,6 +15,7 @@
 
 #include "orchestrator/ports/clock.hpp"
 #include "orchestrator/ports/credit.hpp"
+#include "orchestrator/ports/database_error.hpp"
 #include "orchestrator/ports/delivery.hpp"
 #include "orchestrator/ports/store.hpp"
 
@@ -56,7 +57,10 @@ class FakeDatabase {
     std::deque<Failure> open_failures;          // one per connection
     std::deque<Failure> record_failures;        // one per record_rejected
     std::deque<Failure> due_failures;           // one per next_due_in_ms, after its turn's commit
-    std::string poison;                         // a message whose raw text holds this cannot be stored
+    bool claims_fail = false;                   // whatever is claimed, with its request or without
+    std::set<std::int64_t> unbuildable;         // steps whose request fails the turn that builds it
+    ports::DatabaseFault unbuildable_fault = ports::DatabaseFault::data;
+    std::string poison;  // a message whose raw text holds this cannot be stored
     std::optional<std::int64_t> due_in_ms;
     bool claim_first = false;                         // of what is claimed from now on
     std::string start_refusal;                        // what start requests are answered with
@@ -94,6 +98,7 @@ class FakeStore final : public ports::Store {
     ports::TurnResult run_turn(std::int64_t turn, const ports::TurnInput& input) override;
     std::vector<ports::StoredBatch> load_open_batches() override;
     std::optional<ports::StoredBatch> load_batch(const std::string& batch_uuid) override;
+    ports::RequestTexts load_request(const std::string& batch_uuid, std::int64_t step_id) override;
     std::vector<ports::HandlerKey> load_handler_keys() override;
     ports::TemplateFacts load_template(std::int32_t named_task_id, std::int32_t revision) override;
     std::optional<std::int64_t> next_due_in_ms() override;
@@ -109,21 +114,23 @@ class FakeStore final : public ports::Store {
 class FakePublisher final : public ports::Publisher {
   public:
     explicit FakePublisher(EventLog& log) : log_(log) {}
-    void publish(std::vector<ports::OutboundBatch> batches) override;
-    void adopt(int lane, std::vector<ports::AdoptedBatch> batches) override;
-    void acknowledge(std::vector<ports::AckList> acks) override;
-    void request_reports(std::string session, std::string batch_uuid,
-                         std::vector<std::int64_t> step_ids) override;
-    void cancel_steps(std::string session, std::string batch_uuid, std::vector<ports::DeliveredStep> steps,
-                      std::string reason, bool ended) override;
-    void answer_start(ports::StartAnswer answer) override;
-    void suspect_session(std::string session) override;
-    void drain_session(std::string session, std::int64_t deadline_ms) override;
-    void forget(std::vector<std::string> batch_uuids) override;
+    void send(ports::Outbound message) override;
 
     std::atomic<int> acknowledge_calls{0};
 
   private:
+    void log(const ports::PublishBatches& message);
+    void log(const ports::AdoptBatches& message);
+    void log(const ports::ForgetBatches& message);
+    void log(const ports::Acknowledge& message);
+    void log(const ports::RequestReports& message);
+    void log(const ports::CancelSteps& message);
+    void log(const ports::StartAnswer& answer);
+    void log(const ports::SuspectSession& message);
+    void log(const ports::DrainSession& message);
+    void log(const ports::RecordFault& message);
+    void log(const ports::RefuseSessions&);
+
     EventLog& log_;
 };
 
@@ -134,6 +141,7 @@ class FakeCredit final : public ports::CreditPool {
                 std::vector<core::TakenBatch> taken) override;
     void set_away(int lane, bool away) override;
     bool is_gone(std::string_view session) override;
+    bool may_return(std::string_view session) override;
     bool serves(std::string_view session, std::string_view namespace_name,
                 std::string_view handler_class) override;
 
@@ -141,6 +149,7 @@ class FakeCredit final : public ports::CreditPool {
     std::vector<core::CreditOffer> offers;
     std::map<std::string, std::set<std::string>, std::less<>> serves_keys;  // session → handler classes
     std::set<std::string, std::less<>> gone;
+    std::set<std::string, std::less<>> may_come_back;
     int reserved = 0;  // turns that have reserved and not settled
     int reservations = 0;
     int taken_steps = 0;

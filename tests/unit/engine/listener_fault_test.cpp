@@ -1,6 +1,7 @@
 // The listener on bad days: deadlocks, lost connections, commits in doubt, poison, another orchestrator.
 #include <gtest/gtest.h>
 
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -172,7 +173,7 @@ TEST_F(ListenerFaults, BatchesOfACommitInDoubtAreAdoptedNotForgotten) {
 }
 
 TEST_F(ListenerFaults, AStepTooLargeToSendIsNotForgottenByALostConnection) {
-    options.batch_bytes_max = 10'000;
+    options.limits.batch_bytes = 10'000;
     in_database([](auto& db) {
         db.next_context = R"({"x":")" + std::string(20'000, 'x') + "\"}";
         db.after_commit_failures.push_back([] {});  // the first turn claims nothing
@@ -213,6 +214,26 @@ TEST_F(ListenerFaults, OnePoisonousMessageIsIsolatedAndTheOthersGetThrough) {
     push(done(6, 10));
     settle();
     EXPECT_EQ(listener->counters().reports_applied, 9);
+}
+
+TEST_F(ListenerFaults, AFailureOfTheProgramItselfIsIsolatedTooAndEndsNoLane) {
+    start();
+    claim({1, 2, 3});
+    in_database([&](auto& db) {
+        // The turn of all three, the same without claims, that of the first alone, and then no more.
+        for (int i = 0; i < 3; ++i)
+            db.turn_failures.push_back([] { throw std::length_error("vector::_M_fill_insert"); });
+    });
+    push_together({done(1, 1), done(2, 2), done(3, 3)});
+    // What settle() pushes must not join their turn, which would be halved elsewhere then.
+    ASSERT_TRUE(log().wait([&] { return log().count("refuse s1 b1: 1 unstorable") == 1; }));
+    settle();
+    EXPECT_EQ(log().with("refuse"), "refuse s1 b1: 1 unstorable");
+    EXPECT_EQ(log().count("rejected unstorable"), 1U);
+    EXPECT_EQ(listener->counters().reports_applied, 2);
+    EXPECT_FALSE(finished);
+    EXPECT_EQ(connections, 1);
+    EXPECT_EQ(credit.reserved, 0) << "what was reserved for them is free again";
 }
 
 TEST_F(ListenerFaults, PoisonIsRefusedOnlyOnceItIsRecorded) {

@@ -77,6 +77,18 @@ TEST_F(ListenerLoss, APlainWorkersStepsAreTimedFromPublishingOneAfterTheOther) {
     EXPECT_EQ(log().with("cancel"), "") << "a plain worker has no address";
 }
 
+TEST_F(ListenerLoss, APlainBatchAsAWholeHasNoMoreTimeThanItsResultTimeOut) {
+    options.delivery.result_timeout = seconds(40);
+    credit.offers = {{"", 10, 0, 10, 10, 1}};
+    credit.serves_keys = {{"", {"Pay"}}};
+    start();
+    claim({1, 2, 3});
+    pass(seconds(36));
+    EXPECT_EQ(orphans(), "1:timed_out") << "one step's own time-out is shorter";
+    pass(seconds(5));
+    EXPECT_EQ(orphans(), "1:timed_out 2:timed_out 3:timed_out");
+}
+
 TEST_F(ListenerLoss, ALossThatNobodyToldIsFoundByTheScan) {
     start();
     claim({1});
@@ -145,17 +157,17 @@ TEST_F(ListenerLoss, CancelledDeliveriesAndDrainsAreToldWhenWokenAndAgainWithEac
     start();
     claim({1});
     in_database([](auto& db) {
-        db.cancelled = {{"s1", "b1", 1, 1}};
+        db.cancelled = {{"s1", "b1", 1, 1, "the customer withdrew"}};
         db.drains = {{"s1", 30000}};
     });
     ports::Wake wake;
     wake.full_scan = true;
     push(wake);
     settle();
-    EXPECT_EQ(log().count("cancel s1 b1: 1 cancelled"), 1U);
+    EXPECT_EQ(log().count("cancel s1 b1: 1 the customer withdrew"), 1U);
     EXPECT_EQ(log().count("drain s1"), 1U);
     pass(seconds(5));
-    EXPECT_EQ(log().count("cancel s1 b1: 1 cancelled"), 2U) << "it may have been lost";
+    EXPECT_EQ(log().count("cancel s1 b1: 1 the customer withdrew"), 2U) << "it may have been lost";
 }
 
 TEST_F(ListenerLoss, AHeldStepMakesItsSessionSuspect) {

@@ -10,7 +10,7 @@
 #include <thread>
 #include <vector>
 
-#include "orchestrator/engine/listener.hpp"
+#include "orchestrator/engine/turns/listener.hpp"
 #include "orchestrator/ports/database_error.hpp"
 #include "tests/unit/engine/fakes.hpp"
 #include "tests/unit/engine/messages.hpp"
@@ -22,7 +22,7 @@ class ListenerRig : public ::testing::Test {
     ListenerRig() {
         options.orchestrator_id = "o-1";
         options.epoch = 3;
-        options.reconnect_max = std::chrono::milliseconds(50);
+        options.database.reconnect_max = std::chrono::milliseconds(50);
         credit.offers = {{"s1", 10, 0, 10, 10, 0}};
         credit.serves_keys = {{"s1", {"Pay"}}};
     }
@@ -35,30 +35,30 @@ class ListenerRig : public ::testing::Test {
     }
 
     void start() {
-        Listener::Surroundings around{[this](std::int64_t& last_turn) -> std::unique_ptr<ports::Store> {
-                                          {
-                                              const std::lock_guard lock(database.mutex);
-                                              ++connections;
-                                              if (!database.open_failures.empty()) {
-                                                  const auto failure =
-                                                      std::move(database.open_failures.front());
-                                                  database.open_failures.pop_front();
-                                                  failure();
-                                              }
-                                              last_turn = database.last_turn;
-                                          }
-                                          return std::make_unique<FakeStore>(database);
-                                      },
-                                      publisher,
-                                      credit,
-                                      mailbox,
-                                      clock,
-                                      [this](std::vector<std::int64_t> ids) {
-                                          for (const auto id : ids)
-                                              database.log.add("ended " + std::to_string(id));
-                                      },
-                                      stopping};
-        listener = std::make_unique<Listener>(options, std::move(around));
+        Listener::Dependencies dependencies{[this](std::int64_t& last_turn) -> std::unique_ptr<ports::Store> {
+                                                {
+                                                    const std::lock_guard lock(database.mutex);
+                                                    ++connections;
+                                                    if (!database.open_failures.empty()) {
+                                                        const auto failure =
+                                                            std::move(database.open_failures.front());
+                                                        database.open_failures.pop_front();
+                                                        failure();
+                                                    }
+                                                    last_turn = database.last_turn;
+                                                }
+                                                return std::make_unique<FakeStore>(database);
+                                            },
+                                            publisher,
+                                            credit,
+                                            mailbox,
+                                            clock,
+                                            [this](std::vector<std::int64_t> ids) {
+                                                for (const auto id : ids)
+                                                    database.log.add("ended " + std::to_string(id));
+                                            },
+                                            stopping};
+        listener = std::make_unique<Listener>(options, std::move(dependencies));
         thread = std::thread([this] {
             try {
                 listener->run();
@@ -150,7 +150,7 @@ class ListenerRig : public ::testing::Test {
     static ports::Inbound completed(const std::vector<std::int64_t>& step_ids, std::int64_t sequence,
                                     const std::string& uuid = "b1") {
         std::vector<std::pair<std::int64_t, protocol::ReportStatus>> steps;
-        for (const auto id : step_ids) steps.emplace_back(id, protocol::ReportStatus::kCompleted);
+        for (const auto id : step_ids) steps.emplace_back(id, protocol::ReportStatus::completed);
         auto message = completion(steps, sequence);
         message.batch_id = uuid;
         return report(message);

@@ -144,7 +144,7 @@ TEST_F(ListenerTurns, EveryFiveSecondsEverythingIsLookedAt) {
 TEST_F(ListenerTurns, RetriesAreLookedForWhenTheyAreDue) {
     start();
     claim({1});
-    auto failed = partial(1, 1, protocol::ReportStatus::kFailed);
+    auto failed = partial(1, 1, protocol::ReportStatus::failed);
     failed.batch_id = "b1";
     push(report(failed));
     settle();
@@ -223,7 +223,7 @@ TEST_F(ListenerTurns, WhatArrivesWithinTheGraceIsNoDiscrepancy) {
 }
 
 TEST_F(ListenerTurns, AStepTooLargeToSendEndsAndItsBatchWithIt) {
-    options.batch_bytes_max = 10'000;
+    options.limits.batch_bytes = 10'000;
     in_database([](auto& db) { db.next_context = R"({"x":")" + std::string(20'000, 'x') + "\"}"; });
     start();
     claim({1});
@@ -314,7 +314,7 @@ TEST_F(ListenerTurns, OnlyTheFirstLaneSpeaksForSessions) {
     options.lane = 1;
     in_database([](auto& db) {
         db.drains = {{"s1", 1000}};
-        db.cancelled = {{"s1", "b9", 9, 1}};
+        db.cancelled = {{"s1", "b9", 9, 1, "cancelled"}};
     });
     start();
     ports::Wake wake;

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "orchestrator/engine/open_batches.hpp"
+#include "orchestrator/engine/turns/open_batches.hpp"
 #include "orchestrator/ports/delivery.hpp"
 
 namespace tasker::engine {
@@ -33,7 +33,7 @@ inline OpenBatch batch_of(const std::vector<std::int64_t>& step_ids, const std::
 }
 
 inline protocol::PartialResult partial(std::int64_t step_id, std::int64_t sequence,
-                                       protocol::ReportStatus status = protocol::ReportStatus::kCompleted) {
+                                       protocol::ReportStatus status = protocol::ReportStatus::completed) {
     protocol::PartialResult message;
     message.batch_id = kBatch;
     message.step_id = step_id;
@@ -43,8 +43,8 @@ inline protocol::PartialResult partial(std::int64_t step_id, std::int64_t sequen
     message.worker_id = "worker-1";
     message.sequence = sequence;
     message.execution_time_ms = 12;
-    if (status == protocol::ReportStatus::kCompleted) message.output_json = R"({"ok":true})";
-    if (status == protocol::ReportStatus::kFailed || status == protocol::ReportStatus::kError) {
+    if (status == protocol::ReportStatus::completed) message.output_json = R"({"ok":true})";
+    if (status == protocol::ReportStatus::failed || status == protocol::ReportStatus::error) {
         message.error_json = R"({"message":"no luck","error_type":"E"})";
         message.error = protocol::StepError{"no luck", "E", {}, {}, {}, {}};
     }
@@ -61,7 +61,7 @@ inline protocol::BatchCompletion completion(
     for (const auto& [id, status] : steps) {
         message.step_summaries.push_back({id, 1, status, {}, {}});
         ++message.total_steps;
-        ++(status == protocol::ReportStatus::kCompleted ? message.completed_steps : message.failed_steps);
+        ++(status == protocol::ReportStatus::completed ? message.completed_steps : message.failed_steps);
     }
     return message;
 }

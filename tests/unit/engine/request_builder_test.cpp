@@ -1,4 +1,4 @@
-#include "orchestrator/engine/request_builder.hpp"
+#include "orchestrator/engine/turns/request_builder.hpp"
 
 #include <gtest/gtest.h>
 
@@ -39,6 +39,7 @@ TEST_F(Requests, CarryWhatTheStepNeeds) {
     const auto built = builder().build(store, {step}, {"s1"}, keys);
     ASSERT_EQ(built.outbound.size(), 1U);
     EXPECT_EQ(built.outbound[0].session, "s1");
+    EXPECT_EQ(built.outbound[0].handler_class, "Pay") << "an unknown_handler rejection looks here";
     EXPECT_EQ(built.outbound[0].steps.at(0).attempt, 2);
     const auto message = nlohmann::json::parse(built.outbound[0].message);
     EXPECT_EQ(message["message_type"], "step_batch_request");
@@ -144,7 +145,9 @@ TEST_F(Requests, BuiltAgainFromTheTablesAreByteIdentical) {
     row.context_json = step.context_json;
     stored.steps = {row};
     std::vector<UnsentStep> unsent;
-    EXPECT_EQ(builder().rebuild(store, stored, keys, unsent).message, first.message);
+    const auto again = builder().rebuild(store, stored, keys, unsent);
+    EXPECT_EQ(again.message, first.message);
+    EXPECT_EQ(again.handler_class, "Pay");
     EXPECT_TRUE(unsent.empty());
     // What was too large for a message then is so now.
     EXPECT_TRUE(builder(1000).rebuild(store, stored, keys, unsent).steps.empty());

@@ -1,5 +1,5 @@
 // The thread beside the database: when it looks, what it does after a failure, and how it ends.
-#include "orchestrator/engine/retention.hpp"
+#include "orchestrator/engine/upkeep/retention.hpp"
 
 #include <gtest/gtest.h>
 
@@ -40,10 +40,10 @@ class FakeRetention : public ports::Retention {
 };
 
 Retention retention(Seen& seen, milliseconds interval, FakeRetention::Pass pass) {
-    Retention::Duties duties;
-    duties.check_interval = interval;
-    duties.epoch_lost = [&seen] { ++seen.losses; };
-    return {[&seen, pass] { return std::make_unique<FakeRetention>(seen, pass); }, duties};
+    Retention::Hooks hooks;
+    hooks.settings.check_interval = interval;
+    hooks.epoch_lost = [&seen] { ++seen.losses; };
+    return {[&seen, pass] { return std::make_unique<FakeRetention>(seen, pass); }, hooks};
 }
 
 TEST(RetentionThread, EndsByItselfWhenTheEpochIsOver) {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "orchestrator/engine/turn_draft.hpp"
+#include "orchestrator/engine/turns/turn_draft.hpp"
 #include "tests/unit/engine/messages.hpp"
 
 namespace tasker::engine {
@@ -57,22 +57,22 @@ TEST_F(DraftBatch, PartialsThenCompletionEndItConsistent) {
     EXPECT_EQ(change_of(turn({report(partial(2, 2))})), "executing>completed 1 partials 1");
     EXPECT_EQ(batch.grace_ends, milliseconds(6000)) << "the completion is waited for";
     EXPECT_FALSE(batch.is_over());
-    const auto done = completion({{1, ReportStatus::kCompleted}, {2, ReportStatus::kCompleted}}, 3);
+    const auto done = completion({{1, ReportStatus::completed}, {2, ReportStatus::completed}}, 3);
     EXPECT_EQ(change_of(turn({report(done)})), "completed>completed 0 partials 0 completion consistent");
     EXPECT_TRUE(batch.is_over());
     EXPECT_FALSE(batch.grace_ends);
 }
 
 TEST_F(DraftBatch, EverythingInOneTurnPassesThroughExecuting) {
-    const auto done = completion({{1, ReportStatus::kCompleted}, {2, ReportStatus::kError}}, 3);
+    const auto done = completion({{1, ReportStatus::completed}, {2, ReportStatus::error}}, 3);
     EXPECT_EQ(
-        change_of(turn({report(partial(1, 1)), report(partial(2, 2, ReportStatus::kError)), report(done)})),
+        change_of(turn({report(partial(1, 1)), report(partial(2, 2, ReportStatus::error)), report(done)})),
         "published>partially_failed 2 partials 2 completion consistent");
     EXPECT_TRUE(batch.is_over());
 }
 
 TEST_F(DraftBatch, CompletionBeforeItsPartialsWaitsForThem) {
-    const auto done = completion({{1, ReportStatus::kCompleted}, {2, ReportStatus::kCompleted}}, 3);
+    const auto done = completion({{1, ReportStatus::completed}, {2, ReportStatus::completed}}, 3);
     EXPECT_EQ(change_of(turn({report(done)})), "published>executing 1 partials 0 completion");
     EXPECT_EQ(batch.grace_ends, milliseconds(6000));
     EXPECT_EQ(change_of(turn({report(partial(1, 1))})), "executing>executing 0 partials 1");
@@ -81,7 +81,7 @@ TEST_F(DraftBatch, CompletionBeforeItsPartialsWaitsForThem) {
 }
 
 TEST_F(DraftBatch, GraceThatEndsTurnsWhatIsMissingIntoADiscrepancyAndLaterArrivalsUpdateIt) {
-    const auto done = completion({{1, ReportStatus::kCompleted}, {2, ReportStatus::kCompleted}}, 3);
+    const auto done = completion({{1, ReportStatus::completed}, {2, ReportStatus::completed}}, 3);
     turn({report(done)});
     auto input = turn({}, true);
     EXPECT_EQ(change_of(input), "executing>executing 0 partials 0 discrepancy");
@@ -103,7 +103,7 @@ TEST_F(DraftBatch, GraceThatEndsTurnsWhatIsMissingIntoADiscrepancyAndLaterArriva
 
 TEST_F(DraftBatch, AContradictionIsStoredAtOnceAndWhatIsMissingIsStillWaitedFor) {
     turn({report(partial(1, 1))});
-    const auto lying = completion({{1, ReportStatus::kFailed}, {2, ReportStatus::kCompleted}}, 3);
+    const auto lying = completion({{1, ReportStatus::failed}, {2, ReportStatus::completed}}, 3);
     const auto input = turn({report(lying)});
     EXPECT_EQ(change_of(input), "executing>executing 0 partials 0 completion discrepancy");
     EXPECT_EQ(input.batches[0].detail_json.find("missing"), std::string::npos)
@@ -112,16 +112,16 @@ TEST_F(DraftBatch, AContradictionIsStoredAtOnceAndWhatIsMissingIsStillWaitedFor)
 }
 
 TEST_F(DraftBatch, ADifferentResultAfterTheVerdictTurnsItIntoADiscrepancy) {
-    const auto done = completion({{1, ReportStatus::kCompleted}, {2, ReportStatus::kCompleted}}, 3);
+    const auto done = completion({{1, ReportStatus::completed}, {2, ReportStatus::completed}}, 3);
     turn({report(partial(1, 1)), report(partial(2, 2)), report(done)});
     ASSERT_TRUE(batch.is_over());
-    const auto input = turn({report(partial(2, 4, ReportStatus::kFailed))});
+    const auto input = turn({report(partial(2, 4, ReportStatus::failed))});
     EXPECT_EQ(change_of(input), "completed>completed 0 partials 0 discrepancy");
     EXPECT_NE(input.batches[0].detail_json.find("duplicate_conflict"), std::string::npos);
 }
 
 TEST_F(DraftBatch, ResentReportsOfABatchThatIsOverWriteNothingToIt) {
-    const auto done = completion({{1, ReportStatus::kCompleted}, {2, ReportStatus::kCompleted}}, 3);
+    const auto done = completion({{1, ReportStatus::completed}, {2, ReportStatus::completed}}, 3);
     turn({report(partial(1, 1)), report(partial(2, 2)), report(done)});
     EXPECT_EQ(change_of(turn({report(partial(1, 1)), report(partial(2, 2))})), "nothing");
     ASSERT_EQ(acks.size(), 1U);
@@ -143,7 +143,7 @@ TEST_F(DraftBatch, RejectedStepsAreHandedBackAndLeaveTheExpectation) {
     ASSERT_EQ(acks.size(), 1U);
     EXPECT_EQ(acks[0].batches.at(0).sequences, std::vector<std::int64_t>{1});
     // The other step finishes the batch; the completion counts it alone.
-    const auto done = completion({{2, ReportStatus::kCompleted}}, 3);
+    const auto done = completion({{2, ReportStatus::completed}}, 3);
     EXPECT_EQ(change_of(turn({report(partial(2, 2)), report(done)})),
               "executing>completed 1 partials 1 completion consistent");
     // The same rejection again is acknowledged again and does nothing.
@@ -152,8 +152,28 @@ TEST_F(DraftBatch, RejectedStepsAreHandedBackAndLeaveTheExpectation) {
     EXPECT_EQ(acks.at(0).batches.at(0).sequences, std::vector<std::int64_t>{1});
 }
 
-TEST_F(DraftBatch, RejectionThatIsTooLargeEndsTheStep) {
-    protocol::BatchRejected rejection{"s1", kBatch, 1, {{1, 1, "too_large"}}};
+TEST_F(DraftBatch, AReportAfterAHandBackInOneTurnIsWhatCounts) {
+    protocol::BatchRejected rejection;
+    rejection.session = "s1";
+    rejection.batch_id = kBatch;
+    rejection.sequence = 1;
+    rejection.steps = {{1, 1, "draining"}, {2, 1, "draining"}};
+    const auto input = turn({report(rejection), report(partial(1, 2))});
+    ASSERT_EQ(input.hand_backs.size(), 1U);
+    EXPECT_EQ(input.hand_backs[0].step_id, 2);
+    ASSERT_EQ(input.messages.size(), 1U);
+    EXPECT_EQ(input.messages[0].message_class, ports::MessageClass::final);
+    EXPECT_EQ(change_of(input), "published>completed 2 partials 1") << "as the database has it";
+}
+
+TEST_F(DraftBatch, RejectionThatIsTooLargeEndsAStepOnlyIfItWasAlone) {
+    const protocol::BatchRejected both{"s1", kBatch, 1, {{1, 1, "too_large"}, {2, 1, "too_large"}}};
+    const auto shared = turn({report(both)});
+    ASSERT_EQ(shared.hand_backs.size(), 2U);
+    EXPECT_EQ(shared.hand_backs[0].reason, "batch_too_large") << "its neighbour may be at fault";
+    EXPECT_EQ(shared.hand_backs[1].reason, "batch_too_large");
+    batch = batch_of({1});
+    const protocol::BatchRejected rejection{"s1", kBatch, 2, {{1, 1, "too_large"}}};
     EXPECT_EQ(turn({report(rejection)}).hand_backs.at(0).reason, "request_too_large");
 }
 

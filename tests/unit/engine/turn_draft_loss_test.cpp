@@ -3,10 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <limits>
 #include <string>
 #include <vector>
 
-#include "orchestrator/engine/turn_draft.hpp"
+#include "orchestrator/engine/turns/turn_draft.hpp"
 #include "tests/unit/engine/messages.hpp"
 
 namespace tasker::engine {
@@ -34,6 +35,7 @@ class DraftLoss : public ::testing::Test {
             return session == batch.session ? std::vector<std::string>{batch.batch_uuid}
                                             : std::vector<std::string>{};
         };
+        context.may_return = [this](const std::string&) { return may_return; };
         context.random = [] { return 0.5; };
         context.now = milliseconds(1000);
         context.reconcile_grace = milliseconds(5000);
@@ -57,10 +59,109 @@ class DraftLoss : public ::testing::Test {
             text += (text.empty() ? "" : " ") + std::to_string(back.step_id) + ":" + back.reason;
         return text;
     }
+    // "1:broken_promise"
+    static std::string broken_in(const TurnDraft& draft) {
+        std::string text;
+        for (const auto& it : draft.broken()) {
+            EXPECT_EQ(it.session, "s1");
+            text += (text.empty() ? "" : " ") + std::to_string(it.step_id) + ":" +
+                    std::string(core::to_text(it.fault));
+        }
+        return text;
+    }
+    static ports::StepRunning running(std::int64_t step_id, std::int64_t age_ms = 5) {
+        return {kBatch, step_id, 1, age_ms};
+    }
+    static ports::Inbound handed_back(std::int64_t step_id) {
+        protocol::BatchRejected message;
+        message.session = "s1";
+        message.batch_id = kBatch;
+        message.sequence = 9;
+        message.steps = {{step_id, 1, "draining"}};
+        return report(message);
+    }
     static ports::SessionLost lost(bool drained = false) { return {"s1", "w1", "lease_ended", 2, drained}; }
 
     OpenBatch batch = batch_of({1, 2});
+    bool may_return = false;
 };
+
+TEST_F(DraftLoss, AStepThatMustNotBeTriedTwiceWaitsForTheLease) {
+    batch.steps[1].waits_for_lease = true;
+    may_return = true;
+    EXPECT_EQ(orphans_of(turn({lost()})), "1:session_lost");
+    EXPECT_EQ(batch.state, BatchState::published) << "step 2 is still expected";
+    EXPECT_EQ(orphans_of(turn({lost()})), "");
+    may_return = false;
+    EXPECT_EQ(orphans_of(turn({lost()})), "2:session_lost");
+    EXPECT_EQ(batch.state, BatchState::timed_out);
+}
+
+TEST_F(DraftLoss, AReturnWithinTheLeaseLosesNothing) {
+    batch.steps[0].waits_for_lease = batch.steps[1].waits_for_lease = true;
+    may_return = true;
+    turn({lost()});
+    const auto draft =
+        turn({report(partial(1, 1)), report(partial(2, 2)),
+              report(completion({{1, ReportStatus::completed}, {2, ReportStatus::completed}}, 3))});
+    EXPECT_EQ(orphans_of(draft), "");
+    EXPECT_EQ(batch.state, BatchState::completed);
+    EXPECT_EQ(batch.reconciliation, core::ReconciliationStatus::consistent);
+}
+
+TEST_F(DraftLoss, AStartThatNobodyGrantedIsAFaultOfItsSessionOnce) {
+    batch.steps[0].claim_first = batch.steps[1].claim_first = true;
+    batch.steps[1].granted = true;
+    EXPECT_EQ(broken_in(turn({running(1), running(2)})), "1:started_without_grant");
+    const auto reported = turn({report(partial(1, 1)), report(partial(2, 2))});
+    EXPECT_EQ(broken_in(reported), "") << "said before";
+    const auto draft =
+        turn({report(completion({{1, ReportStatus::completed}, {2, ReportStatus::completed}}, 3))});
+    EXPECT_EQ(batch.reconciliation, core::ReconciliationStatus::discrepancy);
+    EXPECT_NE(batch.detail.find("started_without_grant"), std::string::npos);
+    EXPECT_EQ(reported.alerts().size() + draft.alerts().size(), 1U);
+}
+
+TEST_F(DraftLoss, AResultWithoutAnyGrantIsOneToo) {
+    batch.steps[0].claim_first = true;
+    const auto draft = turn({report(partial(1, 1))});
+    EXPECT_EQ(broken_in(draft), "1:started_without_grant");
+    EXPECT_EQ(draft.input().messages.at(0).message_class, ports::MessageClass::final)
+        << "it counts all the same";
+    batch = batch_of({1}, "");
+    batch.steps[0].claim_first = true;
+    auto plain = partial(1, 1);
+    plain.session.reset();
+    EXPECT_EQ(turn({report(plain)}).broken().size(), 0U) << "a plain worker cannot ask";
+}
+
+TEST_F(DraftLoss, AStepThatRanAndCameBackAsNeverStartedBreaksAPromise) {
+    turn({running(1)});
+    auto draft = turn({handed_back(1), handed_back(2)});
+    EXPECT_EQ(broken_in(draft), "1:broken_promise");
+    EXPECT_EQ(hand_backs_of(draft), "1:draining 2:draining");
+    EXPECT_NE(batch.detail.find("broken_promise"), std::string::npos);
+    batch = batch_of({1});
+    turn({running(1)});
+    EXPECT_EQ(broken_in(turn({lost(true)})), "1:broken_promise") << "drained is the same promise";
+}
+
+TEST_F(DraftLoss, NeverGrantedIsNoProofForAStepThatWasSeenToRun) {
+    batch.steps[0].claim_first = batch.steps[1].claim_first = true;
+    turn({running(1)});
+    const auto draft = turn({lost()});
+    EXPECT_EQ(orphans_of(draft), "1:session_lost");
+    EXPECT_EQ(hand_backs_of(draft), "2:never_granted");
+}
+
+TEST_F(DraftLoss, AnAgeThatCannotBeIsCutBeforeAnybodyComputesWithIt) {
+    auto reported = partial(2, 1, ReportStatus::in_progress);
+    reported.execution_time_ms = std::numeric_limits<std::int64_t>::max();
+    const auto draft = turn({running(1, std::numeric_limits<std::int64_t>::max()), report(reported)});
+    ASSERT_EQ(draft.input().running.size(), 2U);
+    for (const auto& mark : draft.input().running) EXPECT_LE(mark.age_ms, 10LL * 366 * 24 * 3600 * 1000);
+    EXPECT_LT(*batch.steps[0].started_at, milliseconds(0));
+}
 
 TEST_F(DraftLoss, WhatALostSessionHadIsOrphanedAndItsBatchTimesOut) {
     const auto draft = turn({lost()});
@@ -121,6 +222,18 @@ TEST_F(DraftLoss, AnIgnoredBatchIsOrphanedUnlessItShowedLife) {
     EXPECT_EQ(orphans_of(turn({ports::NotAccepted{"s9", kBatch}})), "") << "not its session";
 }
 
+TEST_F(DraftLoss, StepsOfAnIgnoredBatchAreTriedAloneFirst) {
+    const auto shared = turn({ports::NotAccepted{"s1", kBatch}});
+    for (const auto& orphan : shared.input().orphans) EXPECT_TRUE(orphan.try_alone);
+    batch = batch_of({1});
+    EXPECT_FALSE(turn({ports::NotAccepted{"s1", kBatch}}).input().orphans.at(0).try_alone);
+    batch = batch_of({1, 2});
+    EXPECT_FALSE(turn({lost()}).input().orphans.at(0).try_alone);
+    batch = batch_of({1, 2});
+    batch.steps[0].claim_first = true;
+    EXPECT_EQ(hand_backs_of(turn({ports::NotAccepted{"s1", kBatch}})), "1:not_accepted");
+}
+
 TEST_F(DraftLoss, StepsThatTheSessionDoesNotKnowAreOrphaned) {
     EXPECT_EQ(orphans_of(turn({ports::StepsAbsent{"s1", kBatch, {2}}})), "2:absent");
     EXPECT_EQ(batch.state, BatchState::published);
@@ -167,6 +280,9 @@ TEST_F(DraftLoss, WhatALostSessionLeftOutIsStoredWithoutAnAlert) {
     ASSERT_EQ(quiet.input().batches.size(), 1U);
     EXPECT_EQ(quiet.input().batches[0].reconciliation, core::ReconciliationStatus::discrepancy);
     EXPECT_TRUE(quiet.alerts().empty());
+    EXPECT_NE(quiet.input().batches[0].detail_json.find(R"("explained_by":"session_lost")"),
+              std::string::npos)
+        << quiet.input().batches[0].detail_json;
 }
 
 TEST_F(DraftLoss, ACompletionThatNeverCameIsAnAlert) {

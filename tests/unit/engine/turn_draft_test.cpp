@@ -1,5 +1,5 @@
 // What the messages of one turn mean: classes, acknowledgements, refusals.
-#include "orchestrator/engine/turn_draft.hpp"
+#include "orchestrator/engine/turns/turn_draft.hpp"
 
 #include <gtest/gtest.h>
 
@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "protocol/cpp/encode.hpp"
 #include "tests/unit/engine/messages.hpp"
 
 namespace tasker::engine {
@@ -27,7 +28,7 @@ class Draft : public ::testing::Test {
         };
         context.random = [] { return 0.5; };
         context.received_at = "2026-01-01T00:00:00Z";
-        context.result_bytes_max = 100;
+        context.output_limits = {100, 60};
         return TurnDraft(std::move(context));
     }
     // "to: acked batch/1,2 refused 3=code", one line per address.
@@ -101,7 +102,7 @@ TEST_F(Draft, TwoDifferentResultsForOneAttemptAreAConflict) {
     know(batch_of({1, 2}));
     auto turn = draft();
     turn.receive(report(partial(1, 1)));
-    turn.receive(report(partial(1, 2, ReportStatus::kFailed)));
+    turn.receive(report(partial(1, 2, ReportStatus::failed)));
     turn.receive(report(partial(2, 3)));
     auto other = partial(2, 4);
     other.output_json = R"({"ok":"differently"})";
@@ -120,7 +121,7 @@ TEST_F(Draft, DuplicateAfterARestartIsAConflictOnlyWhenTheStatusDiffers) {
     know(batch);
     auto turn = draft();
     turn.receive(report(partial(1, 1)));
-    turn.receive(report(partial(2, 2, ReportStatus::kError)));
+    turn.receive(report(partial(2, 2, ReportStatus::error)));
     EXPECT_EQ(classes_of(turn), "DD");
     EXPECT_FALSE(turn.touched().at(kBatch).steps[0].expected.conflicting_report);
     EXPECT_TRUE(turn.touched().at(kBatch).steps[1].expected.conflicting_report);
@@ -151,7 +152,7 @@ TEST_F(Draft, WrongSessionUnknownStepAndWrongAttemptAreRecordedRefusedAndMoveNot
 TEST_F(Draft, ReportsOfAnUnknownBatchAreSetAsideWithTheirBytes) {
     auto turn = draft();
     turn.receive(report(partial(1, 1), "partial's bytes"));
-    turn.receive(report(completion({{1, ReportStatus::kCompleted}}, 2), "completion's bytes"));
+    turn.receive(report(completion({{1, ReportStatus::completed}}, 2), "completion's bytes"));
     turn.close();
     EXPECT_TRUE(turn.input().messages.empty());
     ASSERT_EQ(turn.rejected().size(), 2U);
@@ -170,7 +171,7 @@ TEST_F(Draft, AnswersGoToWhoSentTheMessageAndTheSessionDecidesWhoseItIs) {
     auto wrong = partial(2, 2);
     wrong.session = "s3";
     wrong.sent_by = "s9";
-    auto done = completion({{1, ReportStatus::kCompleted}}, 3);
+    auto done = completion({{1, ReportStatus::completed}}, 3);
     done.sent_by = "s9";
     turn.receive(report(replayed));
     turn.receive(report(wrong));
@@ -199,9 +200,9 @@ TEST_F(Draft, PlainModeNeedsNoSessionAttemptOrAck) {
 TEST_F(Draft, InProgressIsNotedAndMarksTheStartOnce) {
     know(batch_of({1}));
     auto turn = draft();
-    turn.receive(report(partial(1, 1, ReportStatus::kInProgress)));
+    turn.receive(report(partial(1, 1, ReportStatus::in_progress)));
     turn.receive(ports::StepRunning{kBatch, 1, 1, 900});
-    turn.receive(report(partial(1, 2, ReportStatus::kInProgress)));
+    turn.receive(report(partial(1, 2, ReportStatus::in_progress)));
     turn.close();
     EXPECT_EQ(classes_of(turn), "NN");
     ASSERT_EQ(turn.input().running.size(), 1U);
@@ -227,25 +228,46 @@ TEST_F(Draft, FailuresGetTheirBackoffFromTheTemplateOrTheWorker) {
     batch.steps[1].backoff = {4.0, 2.0, 60.0, 0.0};
     know(batch);
     auto turn = draft();
-    auto asked = partial(2, 2, ReportStatus::kFailed);
+    auto asked = partial(2, 2, ReportStatus::failed);
     asked.error->retry_after_seconds = 1.25;
     asked.error->retryable = true;
     asked.error->handler_stopped = false;
-    turn.receive(report(partial(1, 1, ReportStatus::kFailed)));
+    turn.receive(report(partial(1, 1, ReportStatus::failed)));
     turn.receive(report(asked));
     const auto& messages = turn.input().messages;
     EXPECT_DOUBLE_EQ(messages[0].backoff_seconds.value(), 4.0);
     EXPECT_FALSE(messages[0].retryable.has_value());
-    EXPECT_DOUBLE_EQ(messages[1].backoff_seconds.value(), 1.25);
+    EXPECT_DOUBLE_EQ(messages[1].backoff_seconds.value(), 1.25 * 1.05) << "a tenth on top, by chance";
     EXPECT_EQ(messages[1].retryable, true);
     EXPECT_EQ(messages[1].handler_stopped, false);
     EXPECT_EQ(messages[1].error_json, R"({"message":"no luck","error_type":"E"})");
 }
 
+TEST_F(Draft, AWishThatIsCutIsShownInTheError) {
+    auto batch = batch_of({1, 2});
+    for (auto& step : batch.steps) step.backoff = {4.0, 2.0, 60.0, 0.0, 3600.0};
+    know(batch);
+    auto turn = draft();
+    auto kept = partial(1, 1, ReportStatus::failed);
+    kept.error->retry_after_seconds = 3600;
+    auto cut = partial(2, 2, ReportStatus::failed);
+    cut.error->retry_after_seconds = 90'000;
+    turn.receive(report(kept));
+    turn.receive(report(cut));
+    const auto& messages = turn.input().messages;
+    EXPECT_GE(messages[0].backoff_seconds.value(), 3600);
+    EXPECT_LE(messages[0].backoff_seconds.value(), 3960);
+    EXPECT_EQ(messages[0].error_json, R"({"message":"no luck","error_type":"E"})");
+    EXPECT_GE(messages[1].backoff_seconds.value(), 3600);
+    EXPECT_LE(messages[1].backoff_seconds.value(), 3960);
+    EXPECT_EQ(messages[1].error_json,
+              R"({"message":"no luck","error_type":"E","retry_after_cut_to_seconds":3600})");
+}
+
 TEST_F(Draft, AFailureWithoutErrorGetsOne) {
     know(batch_of({1}));
     auto turn = draft();
-    auto message = partial(1, 1, ReportStatus::kFailed);
+    auto message = partial(1, 1, ReportStatus::failed);
     message.error_json.clear();
     message.error.reset();
     turn.receive(report(message));
@@ -259,7 +281,7 @@ TEST_F(Draft, OutputThatTheStoreCannotHoldFailsItsAttemptForGoodAndIsAcked) {
     nul.output_json = R"({"text":"a\u0000b"})";
     auto looks_like_nul = partial(2, 2);
     looks_like_nul.output_json = R"({"text":"a\\u0000b"})";
-    auto nul_error = partial(3, 3, ReportStatus::kFailed);
+    auto nul_error = partial(3, 3, ReportStatus::failed);
     nul_error.error_json = R"({"message":"\u0000"})";
     for (const auto& message : {nul, looks_like_nul, nul_error}) turn.receive(report(message));
     turn.close();
@@ -296,6 +318,46 @@ TEST_F(Draft, OutputOverTheLimitFailsItsAttemptForGoodAndIsAcked) {
     EXPECT_EQ(acks_of(turn), "s1: +1 +2\n");
 }
 
+TEST_F(Draft, AReportWhoseFrameIsTooLargeEndsItsAttemptWithoutItsContent) {
+    know(batch_of({1, 2}));
+    auto turn = draft();
+    auto first = partial(1, 1);
+    first.output_json = "\"" + std::string(5000, 'x') + "\"";
+    turn.receive(ports::Report{first, protocol::to_json(first), true});
+    auto second = partial(2, 2, ReportStatus::failed);
+    second.error_json = R"({"message":")" + std::string(5000, 'x') + R"(","error_type":"E"})";
+    turn.receive(ports::Report{second, protocol::to_json(second), true});
+    turn.close();
+    ASSERT_EQ(classes_of(turn), "FF");
+    EXPECT_EQ(acks_of(turn), "s1: +1 +2\n");
+    for (const auto& record : turn.input().messages) {
+        EXPECT_TRUE(record.unusable);
+        EXPECT_EQ(record.output_json, "");
+        EXPECT_NE(record.error_json.find("output_too_large"), std::string::npos);
+        EXPECT_LT(record.raw.size(), 1000U) << "nor does the ledger keep it";
+    }
+    know(turn.touched().at(kBatch));
+    auto again = draft();
+    again.receive(ports::Report{first, protocol::to_json(first), true});
+    again.close();
+    EXPECT_EQ(classes_of(again), "D");
+    EXPECT_FALSE(again.touched().at(kBatch).steps[0].expected.conflicting_report);
+}
+
+TEST_F(Draft, AnythingElseThatIsTooLargeIsRefusedAndSetAside) {
+    know(batch_of({1}));
+    auto turn = draft();
+    const auto end = completion({{1, ReportStatus::completed}}, 3);
+    turn.receive(ports::Report{end, std::string(100'000, 'x'), true});
+    turn.close();
+    EXPECT_EQ(acks_of(turn), "s1: -3=too_large\n");
+    ASSERT_EQ(turn.rejected().size(), 1U);
+    EXPECT_EQ(turn.rejected()[0].code, "too_large");
+    EXPECT_EQ(turn.rejected()[0].session, "s1");
+    EXPECT_LT(turn.rejected()[0].raw.size(), 70'000U);
+    EXPECT_FALSE(turn.input().writes_anything());
+}
+
 TEST_F(Draft, OldResponseFormIsItsPartialsFollowedByACompletion) {
     know(batch_of({1, 2}, ""));
     auto turn = draft();
@@ -305,7 +367,7 @@ TEST_F(Draft, OldResponseFormIsItsPartialsFollowedByACompletion) {
     response.results[0].step_id = 1;
     response.results[0].output_json = "{}";
     response.results[1].step_id = 2;
-    response.results[1].status = ReportStatus::kFailed;
+    response.results[1].status = ReportStatus::failed;
     response.results[1].error_json = R"({"message":"m"})";
     turn.receive(report(response, "old"));
     turn.close();
@@ -343,7 +405,7 @@ TEST_F(Draft, TheListenersOwnBatchesAreNotTouchedBeforeTheCommit) {
     know(batch_of({1}));
     auto turn = draft();
     turn.receive(report(partial(1, 1)));
-    turn.receive(report(completion({{1, ReportStatus::kCompleted}}, 2)));
+    turn.receive(report(completion({{1, ReportStatus::completed}}, 2)));
     turn.close();
     EXPECT_FALSE(known.at(kBatch).steps[0].expected.reported);
     EXPECT_FALSE(known.at(kBatch).completion);

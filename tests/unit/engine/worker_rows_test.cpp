@@ -1,4 +1,4 @@
-#include "orchestrator/engine/worker_rows.hpp"
+#include "orchestrator/engine/upkeep/worker_rows.hpp"
 
 #include <gtest/gtest.h>
 

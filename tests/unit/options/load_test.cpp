@@ -99,7 +99,6 @@ TEST_F(LoadOptions, ReadsEveryTypeOfSetting) {
         "timers: { heartbeat_ms: 100, lease_ms: 9000 }\n"
         "limits: { batch_bytes: 1048576, depth: 32 }\n"
         "log: { level: debug, format: json }\n"
-        "http: { bind: off }\n"
         "retention: { days: 30 }\n");
     ASSERT_TRUE(loaded.has_value()) << to_string(loaded.error().front());
     const Options& options = loaded->options;
@@ -114,7 +113,6 @@ TEST_F(LoadOptions, ReadsEveryTypeOfSetting) {
     EXPECT_EQ(options.limits.depth, 32);
     EXPECT_EQ(options.log.level, LogLevel::debug);
     EXPECT_EQ(options.log.format, LogFormat::json);
-    EXPECT_EQ(options.http.bind, "off");
     EXPECT_EQ(options.retention.days, 30);
     EXPECT_EQ(options.timers.suspect_after, Timers{}.suspect_after);
 }
@@ -151,7 +149,7 @@ TEST_F(LoadOptions, EnvironmentWinsAndSetsBothSidesOfAnEndpoint) {
          {"TASKER_RESULTS_ENDPOINT", "ipc:///tmp/r.sock"},
          {"TASKER_COMMAND_ENDPOINT", ""},
          {"TASKER_DATABASE_URL", "postgresql:///env"},
-         {"TASKER_HTTP_BIND", "127.0.0.1:0"},
+         {"TASKER_TEMPLATES_DIR", "my/templates"},
          {"TASKER_ENV", "production"}});
     ASSERT_TRUE(loaded.has_value()) << to_string(loaded.error().front());
     const Options& options = loaded->options;
@@ -159,7 +157,7 @@ TEST_F(LoadOptions, EnvironmentWinsAndSetsBothSidesOfAnEndpoint) {
     EXPECT_EQ(options.endpoints.results, (Endpoint{"ipc:///tmp/r.sock", {"ipc:///tmp/r.sock"}}));
     EXPECT_EQ(options.endpoints.command, Endpoints{}.command) << "an empty variable is as good as none";
     EXPECT_EQ(options.database.url, "postgresql:///env");
-    EXPECT_EQ(options.http.bind, "127.0.0.1:0");
+    EXPECT_EQ(options.templates_dir, "my/templates");
     EXPECT_EQ(options.environment, "production");
 }
 
@@ -281,11 +279,21 @@ TEST_F(LoadOptions, RefusesOpenPortsUnlessInsecureIsAllowed) {
         expect_refused("step_execution: { " + key + ": 'tcp://*:9999' }\n", 1, "step_execution." + key,
                        "can be reached from other machines");
     }
-    expect_refused("http: { bind: '0.0.0.0:8080' }\n", 1, "http.bind", "can be reached from other machines");
-    const auto allowed = load("allow_insecure: true\nhttp: { bind: '0.0.0.0:8080' }\n");
+    const auto allowed = load("allow_insecure: true\nstep_execution: { command: 'tcp://*:9999' }\n");
     ASSERT_TRUE(allowed.has_value());
     ASSERT_EQ(allowed->warnings.size(), 1U);
     EXPECT_EQ(allowed->warnings[0].line, 2);
+}
+
+TEST_F(LoadOptions, RefusesReservedSettingsExceptTheirDefault) {
+    EXPECT_TRUE(load("http: { bind: off }\n", {{"TASKER_HTTP_BIND", "off"}}).has_value());
+    expect_refused(
+        "http: { bind: '127.0.0.1:8080' }\n", 1, "http.bind",
+        "http.bind is reserved until the HTTP interface exists, so it can only be 'off'. Remove it.");
+    const auto loaded = load_options(std::nullopt, lookup_in({{"TASKER_HTTP_BIND", "127.0.0.1:8080"}}));
+    ASSERT_FALSE(loaded.has_value());
+    EXPECT_EQ(loaded.error().at(0).field, "TASKER_HTTP_BIND");
+    EXPECT_THAT(loaded.error().at(0).message, HasSubstr("http.bind is reserved"));
 }
 
 TEST_F(LoadOptions, RefusesOneEndpointForTwoSockets) {

@@ -119,6 +119,31 @@ TEST(Parse, BoundsDepthAndSize) {
     EXPECT_NE(big.problems[0].message.find("larger than 16777216 bytes"), std::string::npos);
 }
 
+TEST(Parse, BoundsWhatAnchorsAndAliasesCopy) {
+    // Each of these anchors keeps the whole list below it once more.
+    std::string anchors = "a: ";
+    for (int level = 0; level < kDepthMax - 2; ++level) anchors += "&a" + std::to_string(level) + " [";
+    for (int item = 0; item < 20'000; ++item) anchors += "x,";
+    const Parsed lists = parse_text(anchors + "x" + std::string(kDepthMax - 2, ']') + "\n");
+    EXPECT_FALSE(lists.root.has_value());
+    ASSERT_EQ(lists.problems.size(), 1U);
+    EXPECT_NE(lists.problems[0].message.find("more than 500000 values"), std::string::npos);
+    // Few values, each of them long.
+    std::string texts = "a: &a " + std::string(1'000'000, 'x') + "\nb: [";
+    for (int copy = 0; copy < 1000; ++copy) texts += "*a, ";
+    const Parsed parsed = parse_text(texts + "*a]\n");
+    EXPECT_FALSE(parsed.root.has_value());
+    ASSERT_EQ(parsed.problems.size(), 1U);
+    EXPECT_NE(parsed.problems[0].message.find("copy more than 67108864 bytes of text"), std::string::npos)
+        << parsed.problems[0].message;
+}
+
+TEST(Parse, NestingBehindAnOddKeyIsBoundedToo) {
+    const Parsed parsed = parse_text("? [a]\n: " + std::string(100'000, '[') + "\n");
+    EXPECT_FALSE(parsed.root.has_value());
+    EXPECT_EQ(parsed.problems.size(), 1U);
+}
+
 TEST(ParseFile, NamesTheReasonWhenAFileCannotBeRead) {
     ProblemList missing("/nonexistent/x.yaml");
     EXPECT_FALSE(parse_file(missing).has_value());

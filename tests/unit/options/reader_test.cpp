@@ -114,11 +114,18 @@ TEST(ToJson, TypesPlainScalarsAsYamlTwelveDoes) {
     EXPECT_EQ(json_of("{ a: 1, b: 1.5, c: true, d: ~, e: no, f: \"1\", g: [x, 2] }"),
               nlohmann::json::parse(R"({"a":1,"b":1.5,"c":true,"d":null,"e":"no","f":"1","g":["x",2]})"));
     EXPECT_EQ(json_of("-9223372036854775808"), nlohmann::json(INT64_MIN));
+    EXPECT_EQ(json_of("18446744073709551615").dump(), "18446744073709551615");
+    for (const char* number : {"0.1", "19.99", "1.7976931348623157e+308", "5e-324", "0.30000000000000004"}) {
+        EXPECT_EQ(json_of(number).dump(), number);
+    }
+    EXPECT_EQ(json_of("[1.10, 1e3, 00.500, -0.0, 1e22]").dump(), "[1.1,1000.0,0.5,-0.0,1e+22]");
     EXPECT_EQ(json_of("2026-01-02"), nlohmann::json("2026-01-02"));
 }
 
 TEST(ToJson, RefusesNumbersThatWouldChange) {
-    for (const std::string text : {"9223372036854775808", "1e999", ".nan", "-.inf"}) {
+    for (const std::string text :
+         {"18446744073709551616", "-9223372036854775809", "1e999", "1e-400", ".nan", "-.inf",
+          "0.12345678901234567890", "9007199254740993.0", "2.0000000000000000001", "1e23"}) {
         Value value(text);
         to_json(value.located(), value.problems());
         const std::vector<Problem> found = value.problems().take_sorted();

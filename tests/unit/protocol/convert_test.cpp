@@ -40,7 +40,7 @@ TEST(Expand, AnOldResponseBecomesPartialsAndACompletion) {
     EXPECT_EQ(completion.failed_steps, 2);
     EXPECT_EQ(completion.in_progress_steps, 1);
     EXPECT_EQ(completion.sequence, 5);
-    EXPECT_EQ(completion.step_summaries[2].final_status, ReportStatus::kError);
+    EXPECT_EQ(completion.step_summaries[2].final_status, ReportStatus::error);
     EXPECT_TRUE(decoder.decode_worker_message(to_json(completion)));
 }
 

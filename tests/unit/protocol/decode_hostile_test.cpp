@@ -16,7 +16,7 @@ ErrorCode code_of(Decoder& decoder, std::string_view text) {
     const auto decoded = decoder.decode_worker_message(text);
     if (!decoded) return decoded.error().code;
     ADD_FAILURE() << "was accepted";
-    return ErrorCode::kBadFrame;
+    return ErrorCode::bad_frame;
 }
 
 std::string report_with_output(std::string output) {
@@ -32,21 +32,21 @@ std::string nested(std::size_t levels) {
 TEST(DecodeHostile, NestingIsLimitedExactlyEvenWherePassedThroughOrIgnored) {
     Decoder decoder;
     EXPECT_TRUE(decoder.decode_worker_message(report_with_output(nested(63))));
-    EXPECT_EQ(code_of(decoder, report_with_output(nested(64))), ErrorCode::kTooDeep);
-    EXPECT_EQ(code_of(decoder, report_with_output(nested(10'000))), ErrorCode::kTooDeep);
+    EXPECT_EQ(code_of(decoder, report_with_output(nested(64))), ErrorCode::too_deep);
+    EXPECT_EQ(code_of(decoder, report_with_output(nested(10'000))), ErrorCode::too_deep);
     std::string unknown = to_json(testing::completed_report());
     unknown.pop_back();
-    EXPECT_EQ(code_of(decoder, unknown + ",\"x\":" + nested(64) + "}"), ErrorCode::kTooDeep);
-    EXPECT_EQ(code_of(decoder, std::string(1'000'000, '[')), ErrorCode::kTooDeep);
+    EXPECT_EQ(code_of(decoder, unknown + ",\"x\":" + nested(64) + "}"), ErrorCode::too_deep);
+    EXPECT_EQ(code_of(decoder, std::string(1'000'000, '[')), ErrorCode::too_deep);
     Decoder unlimited(DecodeLimits{.depth = 1'000'000});  // the ceiling of 1024 holds all the same
-    EXPECT_EQ(code_of(unlimited, nested(1025)), ErrorCode::kTooDeep);
+    EXPECT_EQ(code_of(unlimited, nested(1025)), ErrorCode::too_deep);
 }
 
 TEST(DecodeHostile, AHundredMegabytesAreRefusedUnread) {
     Decoder decoder;
     std::string text;
     text.resize(100'000'000, '[');
-    EXPECT_EQ(code_of(decoder, text), ErrorCode::kTooLarge);
+    EXPECT_EQ(code_of(decoder, text), ErrorCode::too_large);
 }
 
 TEST(DecodeHostile, LargeMessagesWithinTheLimitWork) {
@@ -62,7 +62,7 @@ TEST(DecodeHostile, NoNumbersBeyondJson) {
     Decoder decoder;
     for (const char* bad :
          {"NaN", "Infinity", "-Infinity", "01", "+1", ".5", "1.", "1e", "0x10", "1_000", "--1", "- 1"}) {
-        EXPECT_EQ(code_of(decoder, report_with_output(bad)), ErrorCode::kMalformedJson) << bad;
+        EXPECT_EQ(code_of(decoder, report_with_output(bad)), ErrorCode::malformed_json) << bad;
     }
     for (const char* good : {"1e400", "-0", "0.0", "1E+5", "123456789012345678901234567890", "1e-9999"}) {
         const auto decoded = decoder.decode_worker_message(report_with_output(good));
@@ -89,11 +89,11 @@ TEST(DecodeHostile, TrailingGarbageAndZeroBytes) {
     const std::string good = to_json(testing::completed_report());
     for (const std::string& tail :
          {std::string("x"), std::string("{}"), std::string(","), std::string(1, '\0'), good}) {
-        EXPECT_EQ(code_of(decoder, good + tail), ErrorCode::kMalformedJson);
+        EXPECT_EQ(code_of(decoder, good + tail), ErrorCode::malformed_json);
     }
-    EXPECT_EQ(code_of(decoder, ""), ErrorCode::kMalformedJson);
-    EXPECT_EQ(code_of(decoder, std::string(1, '\0')), ErrorCode::kMalformedJson);
-    EXPECT_EQ(code_of(decoder, " \n"), ErrorCode::kMalformedJson);
+    EXPECT_EQ(code_of(decoder, ""), ErrorCode::malformed_json);
+    EXPECT_EQ(code_of(decoder, std::string(1, '\0')), ErrorCode::malformed_json);
+    EXPECT_EQ(code_of(decoder, " \n"), ErrorCode::malformed_json);
 }
 
 TEST(DecodeHostile, EveryPrefixOfAMessageIsRefused) {

@@ -31,7 +31,7 @@ TEST(Encode, EveryByteBelow128ComesBackThroughAnotherParser) {
 
 TEST(Encode, AppendsToWhatIsThere) {
     std::string out = "control.00ff12ab34cd56ef ";
-    encode(out, Heartbeat{{"tasker-1", 7}, 3});
+    encode(out, Heartbeat{{"tasker-1", 7}, 3, {}});
     EXPECT_EQ(out, R"(control.00ff12ab34cd56ef {"message_type":"heartbeat","protocol_version":"1.0",)"
                    R"("orchestrator_id":"tasker-1","epoch":7,"n":3})");
 }

@@ -19,7 +19,7 @@ TEST(Frame, WithoutTopicOrSpaceIsBad) {
     for (const char* bytes : {"", "results", " {}", "{}"}) {
         const auto frame = split_frame(bytes);
         ASSERT_FALSE(frame) << bytes;
-        EXPECT_EQ(frame.error().code, ErrorCode::kBadFrame);
+        EXPECT_EQ(frame.error().code, ErrorCode::bad_frame);
     }
 }
 
@@ -31,11 +31,11 @@ TEST(Frame, MakeAndSplitAreInverse) {
 }
 
 TEST(Topic, TheFiveFormsAndNothingElse) {
-    EXPECT_EQ(parse_topic("steps")->kind, TopicKind::kPlainSteps);
-    EXPECT_EQ(parse_topic("workers")->kind, TopicKind::kWorkers);
-    EXPECT_EQ(parse_topic("results")->kind, TopicKind::kResults);
-    EXPECT_EQ(parse_topic("steps.00ff12ab34cd56ef")->kind, TopicKind::kSessionSteps);
-    EXPECT_EQ(parse_topic("control.00ff12ab34cd56ef")->kind, TopicKind::kSessionControl);
+    EXPECT_EQ(parse_topic("steps")->kind, TopicKind::plain_steps);
+    EXPECT_EQ(parse_topic("workers")->kind, TopicKind::workers);
+    EXPECT_EQ(parse_topic("results")->kind, TopicKind::results);
+    EXPECT_EQ(parse_topic("steps.00ff12ab34cd56ef")->kind, TopicKind::session_steps);
+    EXPECT_EQ(parse_topic("control.00ff12ab34cd56ef")->kind, TopicKind::session_control);
     EXPECT_EQ(parse_topic("control.00ff12ab34cd56ef")->session, "00ff12ab34cd56ef");
     for (const char* text :
          {"", "step", "stepss", "steps.", "steps.00ff12ab34cd56e", "steps.00ff12ab34cd56ef0",
@@ -51,25 +51,25 @@ TEST(Topic, SubscriptionsEndInASpaceSoThatOneIsNoPrefixOfAnother) {
 }
 
 TEST(Topic, EveryMessageBelongsOnItsTopicsOnly) {
-    constexpr TopicKind kKinds[] = {TopicKind::kPlainSteps, TopicKind::kSessionSteps,
-                                    TopicKind::kSessionControl, TopicKind::kWorkers, TopicKind::kResults};
+    constexpr TopicKind kKinds[] = {TopicKind::plain_steps, TopicKind::session_steps,
+                                    TopicKind::session_control, TopicKind::workers, TopicKind::results};
     for (const WorkerMessage& message : testing::worker_messages()) {
         const std::string_view type = message_type_of(message);
         const bool report =
             type == "partial_result" || type == "batch_completion" || type == "step_batch_response";
         for (const TopicKind kind : kKinds) {
-            EXPECT_EQ(belongs_on(kind, message), kind == (report ? TopicKind::kResults : TopicKind::kWorkers))
+            EXPECT_EQ(belongs_on(kind, message), kind == (report ? TopicKind::results : TopicKind::workers))
                 << type;
         }
     }
     for (const OrchestratorMessage& message : testing::orchestrator_messages()) {
         const std::string_view type = message_type_of(message);
         for (const TopicKind kind : kKinds) {
-            bool expected = kind == TopicKind::kSessionControl;
+            bool expected = kind == TopicKind::session_control;
             if (type == "step_batch_request") {
-                expected = kind == TopicKind::kPlainSteps || kind == TopicKind::kSessionSteps;
+                expected = kind == TopicKind::plain_steps || kind == TopicKind::session_steps;
             }
-            if (type == "probe") expected = kind == TopicKind::kSessionSteps;
+            if (type == "probe") expected = kind == TopicKind::session_steps;
             EXPECT_EQ(belongs_on(kind, message), expected) << type;
         }
     }

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
+#include <string>
+#include <utility>
+
 namespace tasker::protocol {
 namespace {
 
@@ -25,7 +29,7 @@ TEST(CheckJson, MalformedTextsAreNamedWithTheirOffset) {
     for (const auto& [text, place] : cases) {
         const auto error = check_json(text, 64);
         ASSERT_TRUE(error) << text;
-        EXPECT_EQ(error->code, ErrorCode::kMalformedJson) << text;
+        EXPECT_EQ(error->code, ErrorCode::malformed_json) << text;
         EXPECT_NE(error->message.find(place + ":"), std::string::npos) << text << " → " << error->message;
     }
 }
@@ -33,8 +37,8 @@ TEST(CheckJson, MalformedTextsAreNamedWithTheirOffset) {
 TEST(CheckJson, DepthCountsContainers) {
     EXPECT_FALSE(check_json("1", 0));
     EXPECT_FALSE(check_json("[1]", 1));
-    EXPECT_EQ(check_json("[[1]]", 1)->code, ErrorCode::kTooDeep);
-    EXPECT_EQ(check_json("[{}]", 1)->code, ErrorCode::kTooDeep);
+    EXPECT_EQ(check_json("[[1]]", 1)->code, ErrorCode::too_deep);
+    EXPECT_EQ(check_json("[{}]", 1)->code, ErrorCode::too_deep);
     EXPECT_FALSE(check_json("[{},{},[]]", 2));
 }
 
@@ -76,20 +80,45 @@ TEST(UnstorableReason, EscapesThatJsonbRefuses) {
     }
 }
 
-TEST(UnstorableReason, NumbersThatNumericCannotHold) {
-    const std::string zeros(131'071, '0');
-    for (const std::string& text : {std::string("1e131071"), std::string("-9.99e131071"),
-                                    std::string("1e-16383"), std::string("0e200000"), "1" + zeros,
-                                    std::string("0.001e131074"), std::string("[1, 2.5, -3e10, 1E+5]"),
-                                    std::string("\"1e999999\""), "0." + std::string(16'383, '1')}) {
+TEST(UnstorableReason, NumbersOfMoreDigitsThanARequestShouldCarry) {
+    const std::string zeros(999, '0');
+    for (const std::string& text :
+         {std::string("1e999"), std::string("-9.99e999"), std::string("1e-999"), std::string("0e200000"),
+          "1" + zeros, std::string("0.001e1002"), std::string("[1, 2.5, -3e10, 1E+5]"),
+          std::string("\"1e999999\""), "0." + std::string(999, '1')}) {
         EXPECT_FALSE(unstorable_reason(text)) << text.substr(0, 40);
     }
     for (const std::string& text :
-         {std::string("1e131072"), std::string("[-1e131072]"), std::string("{\"a\":1e-16384}"), "10" + zeros,
-          std::string("1e99999999999999999999"), std::string("0e-99999999999"), std::string("0.001e131075"),
-          "0." + std::string(16'384, '1')}) {
+         {std::string("1e1000"), std::string("[-1e1000]"), std::string("1e131071"), std::string("1e131072"),
+          std::string("{\"a\":1e-1000}"), "10" + zeros, std::string("1e99999999999999999999"),
+          std::string("0e-99999999999"), std::string("0.001e1003"), "0." + std::string(1000, '1')}) {
         EXPECT_TRUE(unstorable_reason(text)) << text.substr(0, 40);
     }
+}
+
+TEST(UnstorableReason, MeasuresTheTextThatJsonbWrites) {
+    const std::pair<const char*, std::int64_t> cases[] = {
+        {"null", 4},
+        {" [ 1 , 2,3 ] ", 9},       // [1, 2, 3]
+        {R"({"a":{"b":[]}})", 16},  // {"a": {"b": []}}
+        {"1e5", 6},
+        {"-1.50", 5},
+        {"-12.5e-3", 7},  // -0.0125
+        {"0.001e2", 3},   // 0.1
+        {"120e-1", 4},    // 12.0
+        {R"("\/\n\u000a\u0001\"\\")", 1 + 2 + 2 + 6 + 2 + 2 + 2},
+        {R"("\u0041\u00e9\u65e5\ud83d\ude00")", 1 + 2 + 3 + 4 + 2},
+    };
+    for (const auto& [text, bytes] : cases) {
+        JsonMeasure measure;
+        EXPECT_FALSE(unstorable_reason(text, measure)) << text;
+        EXPECT_EQ(measure.text_bytes, bytes) << text;
+    }
+    JsonMeasure measure;
+    unstorable_reason(R"([[], {"a": "[[["}, [[1]]])", measure);
+    EXPECT_EQ(measure.depth, 3U);
+    unstorable_reason("7", measure);
+    EXPECT_EQ(measure.depth, 0U);
 }
 
 TEST(UnstorableReason, TextThatIsNoJsonIsNotReadBeyondItsEnd) {

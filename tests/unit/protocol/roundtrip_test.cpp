@@ -137,7 +137,7 @@ TEST(Roundtrip, OfAMemberGivenTwiceTheLastCounts) {
 
     const auto gone = decoder.decode_worker_message(json + R"(,"worker_id":null})");
     ASSERT_FALSE(gone);
-    EXPECT_EQ(gone.error().code, ErrorCode::kMissingField);
+    EXPECT_EQ(gone.error().code, ErrorCode::missing_field);
 }
 
 TEST(Roundtrip, MemberNamesMayBeEscaped) {
@@ -160,16 +160,16 @@ TEST(Roundtrip, VersionIsKeptForTheCallerAndAbsentCountsAsSupported) {
 
 TEST(Roundtrip, ReasonsAndStatusesHaveOneSpelling) {
     for (const auto status :
-         {ReportStatus::kInProgress, ReportStatus::kCompleted, ReportStatus::kFailed, ReportStatus::kError}) {
+         {ReportStatus::in_progress, ReportStatus::completed, ReportStatus::failed, ReportStatus::error}) {
         EXPECT_EQ(report_status_from_text(to_text(status)), status);
     }
     EXPECT_EQ(report_status_from_text("done"), std::nullopt);
-    for (const auto reason : {RejectReason::kDraining, RejectReason::kUnknownHandler,
-                              RejectReason::kOverCapacity, RejectReason::kTooLarge, RejectReason::kCancelled,
-                              RejectReason::kStartDenied, RejectReason::kStartWindowMissed}) {
+    for (const auto reason : {RejectReason::draining, RejectReason::unknown_handler,
+                              RejectReason::over_capacity, RejectReason::too_large, RejectReason::cancelled,
+                              RejectReason::start_denied, RejectReason::start_window_missed}) {
         EXPECT_EQ(reject_reason_from_text(to_text(reason)), reason);
     }
-    EXPECT_EQ(reject_reason_from_text("no_such_reason"), RejectReason::kOther);
+    EXPECT_EQ(reject_reason_from_text("no_such_reason"), RejectReason::other);
 }
 
 }  // namespace

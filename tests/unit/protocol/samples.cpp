@@ -45,8 +45,8 @@ BatchCompletion completion() {
     completion.total_steps = 2;
     completion.completed_steps = 1;
     completion.failed_steps = 1;
-    completion.step_summaries = {{41, 2, ReportStatus::kCompleted, 37, "w"},
-                                 {42, std::nullopt, ReportStatus::kError, std::nullopt, std::nullopt}};
+    completion.step_summaries = {{41, 2, ReportStatus::completed, 37, "w"},
+                                 {42, std::nullopt, ReportStatus::error, std::nullopt, std::nullopt}};
     completion.total_execution_time_ms = 90;
     completion.completed_at = kTime;
     completion.worker_id = "w";
@@ -63,7 +63,7 @@ PartialResult completed_report() {
     report.batch_id = kBatch;
     report.step_id = 41;
     report.attempt = 2;
-    report.status = ReportStatus::kCompleted;
+    report.status = ReportStatus::completed;
     report.output_json =
         R"({"big": 123456789012345678901234567890, "tiny": 1e-400, "text": "\u0000\ud83d\ude00"})";
     report.worker_id = "w";
@@ -77,7 +77,7 @@ PartialResult completed_report() {
 
 PartialResult failed_report() {
     PartialResult report = completed_report();
-    report.status = ReportStatus::kFailed;
+    report.status = ReportStatus::failed;
     report.output_json.clear();
     report.error = StepError{"gateway\ntimed out", "NetworkError", "gateway_504", true, 2.5, false};
     report.error_json =
@@ -115,8 +115,8 @@ std::vector<WorkerMessage> worker_messages() {
     bare.worker_id = "w";
     bare.sequence = 1;
     bare.timestamp = kTime;
-    StepBatchResponse response{
-        kBatch, {{41, ReportStatus::kCompleted, "[1]", "", {}, R"({"execution_time_ms":12})"}}};
+    StepBatchResponse response{kBatch,
+                               {{41, ReportStatus::completed, "[1]", "", {}, R"({"execution_time_ms":12})"}}};
     return {full_hello(),
             bare_hello(),
             Ready{kSession, "n-1", {ref(1)}, {}, {ref(2)}},
@@ -137,11 +137,11 @@ std::vector<OrchestratorMessage> orchestrator_messages() {
     return {batch_of_two(),
             StepBatchRequest{kEnvelope, kBatch, "Order::Payment", {}},
             Probe{kEnvelope, "n-1"},
-            Welcome{kEnvelope, kSession, 1000, 8000, 1000, {}},
-            Refused{kEnvelope, "duplicate_session", "in use\ton host w2", 5000},
+            Welcome{kEnvelope, kSession, 1000, 8000, 1000, {}, "installation-1", "nonce-1", 2000, 10, 2},
+            Refused{kEnvelope, "duplicate_session", "in use\ton host w2", 5000, "nonce-1"},
             Ack{kEnvelope, kSession, {{kBatch, {1, 2, 3}}}, {{kBatch, 4, "wrong_session"}}},
             Ack{kEnvelope, kSession, {}, {}},
-            Heartbeat{kEnvelope, 12345},
+            Heartbeat{kEnvelope, 12345, "installation-1"},
             Cancel{kEnvelope, kSession, {ref(1), ref(2)}, "task cancelled"},
             Drain{kEnvelope, kSession, 30000},
             StartGranted{kEnvelope, kSession, kBatch, 41, 1, 3, 1000},

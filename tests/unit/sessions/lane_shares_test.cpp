@@ -1,8 +1,7 @@
 // Who gets how much of a session's free credit, case by case.
-#include "orchestrator/core/lane_shares.hpp"
-
 #include <gtest/gtest.h>
 
+#include "orchestrator/core/sessions/shares.hpp"
 #include "tests/unit/sessions/registry_fixture.hpp"
 
 namespace tasker::core {
@@ -35,7 +34,7 @@ TEST_F(LaneSharesTest, HungryLanesAreBroughtToTheSameLevel) {
     EXPECT_EQ(offers(4, 2), (Offers{0, 4})) << "the one that has least comes first";
     EXPECT_EQ(offers(12, 2), (Offers{2, 10}));
     EXPECT_EQ(offers(13, 2), (Offers{3, 10})) << "the odd one goes to the first in line";
-    shares_.note_taken(0);
+    shares_.record_taken(0);
     EXPECT_EQ(offers(13, 2), (Offers{2, 11}));
 }
 
@@ -68,11 +67,11 @@ TEST_F(LaneSharesTest, WhatALanesOwnReportsHaveFreedIsKeptForIt) {
 TEST_F(LaneSharesTest, OneUnitGoesRoundAmongThoseThatWait) {
     for (int number : {0, 1, 2}) lane(number, 0, true);
     EXPECT_EQ(offers(1, 3), (Offers{1, 0, 0}));
-    shares_.note_taken(0);
+    shares_.record_taken(0);
     EXPECT_EQ(offers(1, 3), (Offers{0, 1, 0}));
-    shares_.note_taken(1);
+    shares_.record_taken(1);
     EXPECT_EQ(offers(1, 3), (Offers{0, 0, 1}));
-    shares_.note_taken(2);
+    shares_.record_taken(2);
     EXPECT_EQ(offers(1, 3), (Offers{1, 0, 0}));
     lane(0, 0, false);
     EXPECT_EQ(offers(1, 3), (Offers{0, 1, 0})) << "who does not wait is last";
@@ -106,10 +105,10 @@ TEST(LaneOfBatch, StandsInTheUuid) {
 
 // What one lane leaves another one hears of, once, and only when it waits for it.
 TEST_F(RegistryTest, ALaneThatWaitsIsWokenByWhatAnotherLeaves) {
-    SessionRegistry registry{RegistrySettings{.lanes = 2, .nonce_prefix = "n"}};
+    SessionRegistry registry{settings(2)};
     registry.on_hello(spec(kA, 1, 1), now_);
     registry.on_subscribed(kA, now_);
-    registry.on_ready(kA, registry.advance(now_).front().nonce, {}, now_);
+    registry.on_ready(kA, registry.advance(now_, now_).front().nonce, {}, now_);
     auto first = registry.reserve(now_, 0);
     auto second = registry.reserve(now_, 1);
     ASSERT_EQ(second.size(), 1U) << "also of a session that is used up, so that the lane can say it waits";
@@ -135,16 +134,16 @@ TEST_F(RegistryTest, ALaneThatWaitsIsWokenByWhatAnotherLeaves) {
     EXPECT_EQ(registry.take_lanes_to_wake(), 0U);
     registry.give_back("b1", 1);
     EXPECT_EQ(registry.take_lanes_to_wake(), 0b10U);
-    EXPECT_EQ(registry.sanity_check().value_or("sane"), "sane");
+    EXPECT_EQ(sanity_check(registry).value_or("sane"), "sane");
 }
 
 // A lane may be slow; what it holds on to must neither be touched in vain nor count for anybody.
 TEST_F(RegistryTest, AnOfferMayOutliveItsSession) {
-    SessionRegistry registry{RegistrySettings{.lanes = 2, .nonce_prefix = "n"}};
+    SessionRegistry registry{settings(2)};
     const auto greet = [&] {
         registry.on_hello(spec(kA, 1, 1), now_);
         registry.on_subscribed(kA, now_);
-        registry.on_ready(kA, registry.advance(now_).front().nonce, {}, now_);
+        registry.on_ready(kA, registry.advance(now_, now_).front().nonce, {}, now_);
     };
     greet();
     registry.settle(registry.reserve(now_, 0), {{"b1", kA, "Echo", {1}}}, 0);
@@ -152,12 +151,12 @@ TEST_F(RegistryTest, AnOfferMayOutliveItsSession) {
     ASSERT_EQ(late.size(), 1U);
     registry.on_goodbye(kA, now_);
     pass(600'000);
-    registry.advance(now_);
+    registry.advance(now_, now_);
     ASSERT_FALSE(registry.state_of(kA).has_value()) << "nothing of it is reserved, so it is forgotten";
     EXPECT_EQ(late[0].session, kA);
     late[0].wanted = true;
     EXPECT_FALSE(registry.settle(late, {}, 1));
-    EXPECT_EQ(registry.sanity_check().value_or("sane"), "sane");
+    EXPECT_EQ(sanity_check(registry).value_or("sane"), "sane");
     // The same name again is another session: nobody waits for it.
     greet();
     EXPECT_EQ(registry.take_lanes_to_wake(), 0U);

@@ -24,7 +24,7 @@ class Model {
   public:
     Model(unsigned seed, int lanes, std::vector<Worker> workers)
         : random_(seed),
-          registry_(RegistrySettings{.plain_batch_steps_max = 3, .lanes = lanes, .nonce_prefix = "n"}),
+          registry_(settings(lanes, 3)),
           workers_(std::move(workers)),
           lanes_(static_cast<std::size_t>(lanes)) {
         registry_.open_plain_mode(milliseconds{0});
@@ -35,7 +35,7 @@ class Model {
             }
             registry_.on_hello(spec(worker.session, worker.capacity, worker.prefetch), kNow);
             registry_.on_subscribed(worker.session, kNow);
-            for (const auto& probe : registry_.advance(kNow))
+            for (const auto& probe : registry_.advance(kNow, kNow))
                 registry_.on_ready(probe.session, probe.nonce, {}, kNow);
         }
         flush();
@@ -220,7 +220,7 @@ class Model {
         if (registry_.settle(lane.offers, std::move(taken), number)) lane.woken = true;
         lane.offers.clear();
         wake(registry_.take_lanes_to_wake());
-        EXPECT_EQ(registry_.sanity_check().value_or("sane"), "sane");
+        EXPECT_EQ(sanity_check(registry_).value_or("sane"), "sane");
     }
 
     // A worker reports: the io thread returns the credit at once and hands the report over later.

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
-#include "orchestrator/core/session_registry.hpp"
+#include "orchestrator/core/sessions/registry.hpp"
+#include "tests/unit/sessions/sanity.hpp"
 
 namespace tasker::core {
 namespace {
@@ -10,7 +11,7 @@ using std::chrono::milliseconds;
 class PlainModeTest : public ::testing::Test {
   protected:
     PlainModeTest() { registry_.open_plain_mode(milliseconds{8000}); }
-    ~PlainModeTest() override { EXPECT_EQ(registry_.sanity_check().value_or("sane"), "sane"); }
+    ~PlainModeTest() override { EXPECT_EQ(sanity_check(registry_).value_or("sane"), "sane"); }
 
     std::int32_t offered(milliseconds now) {
         const auto offers = registry_.reserve(now);
@@ -40,11 +41,11 @@ TEST_F(PlainModeTest, CreditIsAnnouncedWhenTheLeaseIsOver) {
     registry_.on_plain_subscribed();
     registry_.take_credit_appeared();
     EXPECT_EQ(registry_.next_check(), milliseconds{8000});
-    registry_.advance(milliseconds{7000});
+    registry_.advance(milliseconds{7000}, milliseconds{7000});
     EXPECT_FALSE(registry_.take_credit_appeared());
-    registry_.advance(registry_.next_check());
+    registry_.advance(registry_.next_check(), registry_.next_check());
     EXPECT_TRUE(registry_.take_credit_appeared());
-    registry_.advance(milliseconds{8500});
+    registry_.advance(milliseconds{8500}, milliseconds{8500});
     EXPECT_FALSE(registry_.take_credit_appeared());
 }
 

@@ -6,7 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "orchestrator/core/session_registry.hpp"
+#include "orchestrator/core/sessions/registry.hpp"
+#include "tests/unit/sessions/sanity.hpp"
 
 namespace tasker::core {
 
@@ -23,16 +24,21 @@ inline SessionSpec spec(const std::string& session, std::int32_t capacity = 5, s
             .capacity = capacity,
             .prefetch = prefetch,
             .host = "host",
-            .pid = 7};
+            .pid = 7,
+            .hello_nonce = {}};
+}
+
+inline RegistrySettings settings(int lanes = 1, std::int32_t plain_batch_steps_max = 10) {
+    return {{.nonce_prefix = "n"}, plain_batch_steps_max, lanes};
 }
 
 class RegistryTest : public ::testing::Test {
   protected:
-    ~RegistryTest() override { EXPECT_EQ(registry_.sanity_check().value_or("sane"), "sane"); }
+    ~RegistryTest() override { EXPECT_EQ(sanity_check(registry_).value_or("sane"), "sane"); }
 
     void pass(int ms) { now_ += milliseconds{ms}; }
     std::string probe_of(const std::string& session) {
-        for (const auto& probe : registry_.advance(now_)) {
+        for (const auto& probe : registry_.advance(now_, now_)) {
             if (probe.session == session) return probe.nonce;
         }
         return "";
@@ -68,7 +74,7 @@ class RegistryTest : public ::testing::Test {
     }
 
     milliseconds now_{1'000'000};
-    SessionRegistry registry_{RegistrySettings{.nonce_prefix = "n"}};
+    SessionRegistry registry_{settings()};
 };
 
 }  // namespace tasker::core

@@ -60,7 +60,7 @@ TEST_F(RegistryTest, AnotherProcessWithTheSameSessionIsRefused) {
     EXPECT_EQ(state(kA), SessionState::ready);
     EXPECT_EQ(view(kA).spec.pid, 7);
     pass(8000);
-    registry_.advance(now_);
+    registry_.advance(now_, now_);
     EXPECT_EQ(state(kA), SessionState::lost);
     EXPECT_EQ(registry_.on_hello(other, now_), HelloVerdict::duplicate_session)
         << "lost, but not free for others";
@@ -78,10 +78,10 @@ TEST_F(RegistryTest, UnsubscribingStopsDispatchAtOnceAndEndsInLoss) {
     EXPECT_EQ(free_of(kA), 0);
     pass(1999);
     registry_.on_heartbeat(kA, {}, now_);
-    registry_.advance(now_);
+    registry_.advance(now_, now_);
     EXPECT_EQ(state(kA), SessionState::suspect) << "heartbeats do not prove the steps topic";
     pass(1);
-    registry_.advance(now_);
+    registry_.advance(now_, now_);
     EXPECT_EQ(state(kA), SessionState::lost);
     const auto changes = registry_.take_changes();
     EXPECT_EQ(changes.back().event, SessionEvent::grace_ended);
@@ -109,7 +109,7 @@ TEST_F(RegistryTest, AReconnectWhoseOldConnectionEndsLaterStaysSubscribed) {
     registry_.on_unsubscribed(kA, now_);
     EXPECT_TRUE(registry_.on_ready(kA, probe_of(kA), {}, now_));
     pass(2500);
-    registry_.advance(now_);
+    registry_.advance(now_, now_);
     EXPECT_EQ(state(kA), SessionState::ready);
 }
 
@@ -148,19 +148,19 @@ TEST_F(RegistryTest, UnknownSessionsChangeNothing) {
 TEST_F(RegistryTest, SilenceMakesSuspectThenLost) {
     make_ready(kA);
     take(kA, "b1", {1, 2, 3});
-    registry_.advance(now_);
+    registry_.advance(now_, now_);
     EXPECT_EQ(registry_.next_check(), now_ + milliseconds{3000});
     pass(2999);
-    registry_.advance(now_);
+    registry_.advance(now_, now_);
     EXPECT_EQ(state(kA), SessionState::ready);
     pass(1);
-    registry_.advance(now_);
+    registry_.advance(now_, now_);
     EXPECT_EQ(state(kA), SessionState::suspect);
     EXPECT_EQ(free_of(kA), 0);
     EXPECT_EQ(registry_.credit_in_flight(), 3) << "its work may well be running";
     EXPECT_EQ(registry_.next_check(), now_ + milliseconds{5000});
     pass(5000);
-    registry_.advance(now_);
+    registry_.advance(now_, now_);
     EXPECT_EQ(state(kA), SessionState::lost);
     EXPECT_EQ(registry_.credit_in_flight(), 0);
 }
@@ -197,11 +197,11 @@ TEST_F(RegistryTest, AfterAPauseOfOurOwnAllLeasesBeginAnew) {
     registry_.on_unsubscribed(kB, now_);
     pass(30'000);
     registry_.restart_leases(now_);
-    registry_.advance(now_);
+    registry_.advance(now_, now_);
     EXPECT_EQ(state(kA), SessionState::ready);
     EXPECT_EQ(state(kB), SessionState::suspect);
     pass(2000);
-    registry_.advance(now_);
+    registry_.advance(now_, now_);
     EXPECT_EQ(state(kB), SessionState::lost);
     EXPECT_EQ(state(kA), SessionState::ready);
 }
@@ -210,7 +210,7 @@ TEST_F(RegistryTest, ALostSessionThatBeatsIsGreetedAndProbed) {
     make_ready(kA);
     take(kA, "b1", {1, 2, 3});
     pass(8000);
-    registry_.advance(now_);
+    registry_.advance(now_, now_);
     ASSERT_EQ(state(kA), SessionState::lost);
     EXPECT_TRUE(registry_.on_heartbeat(kA, {}, now_));
     EXPECT_EQ(state(kA), SessionState::greeted);
@@ -228,9 +228,9 @@ TEST_F(RegistryTest, GoodbyeIsFinalUntilTheNextHello) {
     make_ready(kA);
     take(kA, "b1", {1});
     registry_.on_goodbye(kA, now_);
-    EXPECT_EQ(state(kA), SessionState::lost);
+    EXPECT_EQ(state(kA), SessionState::left);
     EXPECT_FALSE(registry_.on_heartbeat(kA, {}, now_));
-    EXPECT_EQ(state(kA), SessionState::lost);
+    EXPECT_EQ(state(kA), SessionState::left);
     EXPECT_EQ(registry_.credit_in_flight(), 0);
     registry_.on_hello(spec(kA), now_);
     EXPECT_EQ(state(kA), SessionState::greeted);
@@ -240,10 +240,10 @@ TEST_F(RegistryTest, LostSessionsLeaveTheListInTheEnd) {
     make_ready(kA);
     registry_.on_goodbye(kA, now_);
     pass(599'999);
-    registry_.advance(now_);
+    registry_.advance(now_, now_);
     EXPECT_EQ(registry_.snapshot(now_).size(), 1U);
     pass(1);
-    registry_.advance(now_);
+    registry_.advance(now_, now_);
     EXPECT_TRUE(registry_.snapshot(now_).empty());
     EXPECT_EQ(registry_.next_check(), milliseconds::max());
 }
@@ -253,11 +253,11 @@ TEST_F(RegistryTest, ALostSessionThatIsReservedStaysUntilItIsSettled) {
     const auto offers = registry_.reserve(now_);
     registry_.on_goodbye(kA, now_);
     pass(700'000);
-    registry_.advance(now_);
+    registry_.advance(now_, now_);
     EXPECT_EQ(registry_.snapshot(now_).size(), 1U);
     registry_.settle(offers, {});
     pass(100);
-    registry_.advance(now_);
+    registry_.advance(now_, now_);
     EXPECT_TRUE(registry_.snapshot(now_).empty());
 }
 

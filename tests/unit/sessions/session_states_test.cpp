@@ -1,11 +1,11 @@
 // Every cell of the session table: state × event.
-#include "orchestrator/core/session_states.hpp"
-
 #include <gtest/gtest.h>
 
 #include <array>
-#include <map>
-#include <string>
+#include <set>
+#include <string_view>
+
+#include "orchestrator/core/sessions/states.hpp"
 
 namespace tasker::core {
 namespace {
@@ -13,58 +13,61 @@ namespace {
 using S = SessionState;
 using E = SessionEvent;
 
-constexpr std::array<E, kSessionEvents> kEvents = {
-    E::hello,       E::probe_answered, E::subscribed,    E::unsubscribed, E::heard,  E::silence,
-    E::lease_ended, E::grace_ended,    E::batch_ignored, E::drain,        E::goodbye};
+constexpr auto& kStates = Machine<SessionState>::kStates;
+constexpr auto& kEvents = Machine<SessionState>::kEvents;
 
-// One row per state, one column per event in the order above; "-" means that nothing happens.
+// One row per state, one column per event in the order of the enumeration; "-" means that nothing happens.
 struct Row {
     S from;
-    std::array<const char*, kSessionEvents> to;
+    std::array<const char*, kEvents.size()> to;
 };
-constexpr std::array<Row, kSessionStates> kExpected = {{
+constexpr std::array<Row, kStates.size()> kExpected = {{
     // hello, probe_answered, subscribed, unsubscribed, heard, silence, lease, grace, ignored, drain, goodbye
     {S::greeted,
      {"greeted", "ready", "greeted", "suspect", "greeted", "suspect", "lost", "lost", "suspect", "draining",
-      "lost"}},
+      "left"}},
     {S::ready,
      {"greeted", "ready", "greeted", "suspect", "ready", "suspect", "lost", "lost", "suspect", "draining",
-      "lost"}},
+      "left"}},
     {S::suspect,
      {"greeted", "ready", "suspect", "suspect", "suspect", "suspect", "lost", "lost", "suspect", "draining",
-      "lost"}},
+      "left"}},
     {S::lost, {"greeted", "-", "-", "-", "greeted", "-", "-", "-", "-", "-", "-"}},
     {S::draining,
      {"draining", "draining", "draining", "draining", "draining", "draining", "lost", "lost", "draining",
-      "draining", "lost"}},
+      "draining", "left"}},
+    {S::left, {"greeted", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"}},
 }};
 
 TEST(SessionStates, EveryCellOfTheTable) {
+    std::size_t legal = 0;
     for (const Row& row : kExpected) {
         for (std::size_t i = 0; i < kEvents.size(); ++i) {
-            const auto next = next_state(row.from, kEvents[i]);
+            const auto next = next_state(row.from, kEvents[i].value);
+            if (next) ++legal;
             EXPECT_EQ(next ? to_text(*next) : "-", row.to[i])
-                << to_text(row.from) << " × " << to_text(kEvents[i]);
+                << to_text(row.from) << " × " << kEvents[i].text;
         }
     }
+    EXPECT_EQ(legal, Machine<SessionState>::kTransitions.size()) << "a row stands twice";
 }
 
 TEST(SessionStates, OnlyAnAnsweredProbeMakesReady) {
-    for (const Row& row : kExpected) {
-        for (const E event : kEvents) {
-            if (row.from == S::ready || next_state(row.from, event) != S::ready) continue;
-            EXPECT_EQ(event, E::probe_answered) << to_text(row.from);
+    for (const auto& from : kStates) {
+        for (const auto& event : kEvents) {
+            if (from.value == S::ready || next_state(from.value, event.value) != S::ready) continue;
+            EXPECT_EQ(event.value, E::probe_answered) << from.text;
         }
     }
 }
 
 TEST(SessionStates, EveryStateAndEventHasItsOwnWord) {
-    std::map<std::string_view, int> words;
-    for (const Row& row : kExpected) ++words[to_text(row.from)];
-    EXPECT_EQ(words.size(), static_cast<std::size_t>(kSessionStates));
+    std::set<std::string_view> words;
+    for (const auto& state : kStates) words.insert(to_text(state.value));
+    EXPECT_EQ(words.size(), kStates.size());
     words.clear();
-    for (const E event : kEvents) ++words[to_text(event)];
-    EXPECT_EQ(words.size(), static_cast<std::size_t>(kSessionEvents));
+    for (const auto& event : kEvents) words.insert(to_text(event.value));
+    EXPECT_EQ(words.size(), kEvents.size());
 }
 
 }  // namespace

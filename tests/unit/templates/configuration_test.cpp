@@ -13,7 +13,7 @@ const std::string kSample =
     kHead +
     "  - { name: pay, handler_class: H, depends_on_step: check, timeout_seconds: 0.25,\n"
     "      default_retry_limit: 5, on_orphan: dead_letter, claim_first: true,\n"
-    "      retry_backoff: { base_seconds: 0.1 }, handler_config: { b: 1.5, a: [x, ~] } }\n"
+    "      retry_backoff: { base_seconds: 0.1 }, max_retry_after_seconds: 7200, handler_config: { b: 1.5, a: [x, ~] } }\n"
     "  - { name: check, handler_class: G, default_retryable: false }\n"
     "schema: { type: object, required: [id] }\n"
     "identity: caller_provided\n"
@@ -30,11 +30,11 @@ TEST(Configuration, SpellsOutEveryValue) {
         {"name": "check", "description": "", "handler_class": "G", "handler_config": {}, "depends_on_steps": [],
          "default_retryable": false, "default_retry_limit": 3,
          "retry_backoff": {"base_seconds": 1.0, "multiplier": 2.0, "max_seconds": 300.0, "jitter": 0.1},
-         "timeout_seconds": 30.0, "on_orphan": "retry", "claim_first": false, "dependent_system": "default"},
+         "max_retry_after_seconds": 86400.0, "timeout_seconds": 30.0, "on_orphan": "retry", "claim_first": false, "dependent_system": "default"},
         {"name": "pay", "description": "", "handler_class": "H", "handler_config": {"a": ["x", null], "b": 1.5},
          "depends_on_steps": ["check"], "default_retryable": true, "default_retry_limit": 5,
          "retry_backoff": {"base_seconds": 0.1, "multiplier": 2.0, "max_seconds": 300.0, "jitter": 0.1},
-         "timeout_seconds": 0.25, "on_orphan": "dead_letter", "claim_first": true, "dependent_system": "default"}
+         "max_retry_after_seconds": 7200.0, "timeout_seconds": 0.25, "on_orphan": "dead_letter", "claim_first": true, "dependent_system": "default"}
       ]})"));
 }
 
@@ -57,6 +57,7 @@ TEST(Configuration, ToleratesNewKeysAndMissingOptionalOnes) {
         R"({"name":"n","namespace_name":"s","version":"1","step_templates":[{"name":"a","handler_class":"H"}],"new":1})"));
     ASSERT_TRUE(loaded.has_value()) << loaded.error();
     EXPECT_EQ(loaded->steps.at(0).retry_limit, 3);
+    EXPECT_EQ(loaded->steps[0].max_retry_after_seconds, 86'400);
     EXPECT_EQ(loaded->steps[0].dependent_system, "default");
 }
 
@@ -102,26 +103,33 @@ TEST(Identity, Sha256OfKnownText) {
     EXPECT_EQ(sha256_hex(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
 }
 
+std::string hash_of(const std::string& context) {
+    return context_hash(*parse_exact_json(context, 10));
+}
+
 TEST(Identity, EqualContextsHashEqual) {
-    EXPECT_EQ(context_hash(json::parse(R"({"a":1,"b":[2.0,{"y":1,"x":2}]})")),
-              context_hash(json::parse(R"({ "b": [2, {"x":2, "y":1.0}], "a":1 })")));
-    EXPECT_NE(context_hash(json::parse(R"({"a":[1,2]})")), context_hash(json::parse(R"({"a":[2,1]})")));
-    EXPECT_NE(context_hash(json::parse(R"({"a":"1"})")), context_hash(json::parse(R"({"a":1})")));
-    EXPECT_EQ(normalised_json(json::parse(R"({"b":1e3,"a":-0.0,"c":1.25,"d":1e300})")),
-              R"({"a":0,"b":1000,"c":1.25,"d":1e+300})");
+    EXPECT_EQ(hash_of(R"({"a":1,"b":[2.0,{"y":1,"x":2}]})"),
+              hash_of(R"({ "b": [2, {"x":2, "y":1.0}], "a":1 })"));
+    EXPECT_NE(hash_of(R"({"a":[1,2]})"), hash_of(R"({"a":[2,1]})"));
+    EXPECT_NE(hash_of(R"({"a":"1"})"), hash_of(R"({"a":1})"));
+    EXPECT_NE(hash_of(R"({"a":12345678901234567890123})"), hash_of(R"({"a":12345678901234567890124})"));
+    EXPECT_NE(hash_of(R"({"a":0.1})"), hash_of(R"({"a":0.1000000000000000055})"));
+    EXPECT_EQ(hash_of(R"({"b":1e3,"a":-0.0})"), sha256_hex(R"({"a":0,"b":1000})"));
 }
 
 TEST(Identity, KeysAndStrictIdentitiesNeverMeet) {
     const Template definition = load_or_fail(kSample);
-    const json context{{"id", 1}};
+    const ExactJson context = to_exact_json({{"id", 1}});
     EXPECT_EQ(identity_scope("fulfillment", "order"), "fulfillment/order");
-    EXPECT_EQ(strict_identity_hash(definition, context), strict_identity_hash(definition, json{{"id", 1.0}}));
-    EXPECT_NE(strict_identity_hash(definition, context), strict_identity_hash(definition, json{{"id", 2}}));
+    EXPECT_EQ(strict_identity_hash(definition, context),
+              strict_identity_hash(definition, to_exact_json({{"id", 1.0}})));
+    EXPECT_NE(strict_identity_hash(definition, context),
+              strict_identity_hash(definition, to_exact_json({{"id", 2}})));
     Template newer = definition;
     newer.version = "1.0.1";
     EXPECT_NE(strict_identity_hash(definition, context), strict_identity_hash(newer, context));
     EXPECT_NE(key_identity_hash("k"), key_identity_hash("K"));
-    EXPECT_NE(key_identity_hash(definition.full_name() + "\n" + normalised_json(context)),
+    EXPECT_NE(key_identity_hash(definition.full_name() + "\n" + context.normal_form()),
               strict_identity_hash(definition, context));
 }
 

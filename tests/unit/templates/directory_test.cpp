@@ -1,4 +1,8 @@
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <fstream>
@@ -69,6 +73,56 @@ TEST_F(LoadDirectory, ABrokenFileDoesNotHideTheOthers) {
     EXPECT_EQ(loaded.problems[0].file, (directory_ / "a.yaml").string());
     EXPECT_EQ(loaded.problems[1].severity, Severity::warning);
     EXPECT_EQ(loaded.problems[1].file, (directory_ / "c.yaml").string());
+}
+
+TEST_F(LoadDirectory, OnlyRegularFilesAreReadAndTheOthersNamed) {
+    write("a.yaml", named("first"));
+    ASSERT_EQ(::mkfifo((directory_ / "pipe.yaml").c_str(), 0600), 0);
+    const int socket = ::socket(AF_UNIX, SOCK_STREAM, 0);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    (directory_ / "socket.yaml").string().copy(address.sun_path, sizeof(address.sun_path) - 1);
+    ASSERT_EQ(::bind(socket, reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+    ::close(socket);
+    std::filesystem::create_symlink("loop.yaml", directory_ / "loop.yaml");
+    std::filesystem::create_symlink("nothing", directory_ / "lost.yaml");
+    std::filesystem::create_symlink("/dev/zero", directory_ / "zero.yaml");
+    write("z.yaml", named("last"));
+    const TemplateDirectory loaded = load_all();
+    EXPECT_FALSE(loaded.has_errors()) << all_text(loaded.problems);
+    EXPECT_EQ(loaded.templates.size(), 2U);
+    std::string found;
+    for (const Problem& problem : loaded.problems) {
+        found += std::filesystem::path(problem.file).filename().string() + ": " + problem.message + "\n";
+    }
+    EXPECT_EQ(found,
+              "loop.yaml: This link leads nowhere, so it is not read.\n"
+              "lost.yaml: This link leads nowhere, so it is not read.\n"
+              "pipe.yaml: This is no regular file, so it is not read.\n"
+              "socket.yaml: This is no regular file, so it is not read.\n"
+              "zero.yaml: This is no regular file, so it is not read.\n");
+}
+
+TEST_F(LoadDirectory, WhatStandsBehindALinkIsNotQuoted) {
+    const std::filesystem::path inside = directory_ / "templates";
+    std::filesystem::create_directory(inside);
+    std::filesystem::create_directory(inside / "..data");
+    write("secret", "root: [ s3cr3t\n");
+    write("shared.yaml", named("shared"));
+    std::ofstream(inside / "..data" / "own.yaml") << "name: 's3cr3t";
+    std::filesystem::create_symlink(directory_ / "secret", inside / "a.yaml");
+    std::filesystem::create_symlink(directory_ / "shared.yaml", inside / "b.yaml");
+    std::filesystem::create_symlink("..data/own.yaml", inside / "c.yaml");
+    const TemplateDirectory loaded = load_template_dir(inside, "", lookup_in({}));
+    ASSERT_EQ(loaded.templates.size(), 1U) << all_text(loaded.problems);
+    EXPECT_EQ(loaded.templates[0].name, "shared");
+    ASSERT_EQ(loaded.problems.size(), 2U) << all_text(loaded.problems);
+    EXPECT_EQ(
+        to_string(loaded.problems[0]),
+        (inside / "a.yaml").string() +
+            ": error: This link leads out of the directory, to a file that is no good template. Check that file by "
+            "its own name.");
+    EXPECT_GT(loaded.problems[1].line, 0) << "a link that stays inside is read like any file";
 }
 
 TEST_F(LoadDirectory, EmptyAndMissingDirectoriesAreTold) {

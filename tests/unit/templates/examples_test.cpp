@@ -83,9 +83,9 @@ TEST(ShippedTemplates, ArithmeticIsWhatTheirCommentsSay) {
 TEST(ShippedTemplates, ArithmeticOnesRefuseAContextWithoutValue) {
     const std::map<std::string, Template> all = shipped();
     for (const std::string name : {"linear_chain", "diamond", "fan_out_fan_in", "tree", "mixed_dag"}) {
-        const ContextValidator validator(all.at("patterns/" + name).schema);
-        EXPECT_TRUE(validator.validate(json{{"value", 6}}).empty()) << name;
-        EXPECT_FALSE(validator.validate(json::object()).empty()) << name;
+        const ContextValidator validator(to_exact_json(all.at("patterns/" + name).schema));
+        EXPECT_TRUE(validator.validate(to_exact_json({{"value", 6}})).empty()) << name;
+        EXPECT_FALSE(validator.validate(to_exact_json(json::object())).empty()) << name;
     }
 }
 
@@ -119,7 +119,7 @@ TEST(ShippedOrders, FitTheSchemaAndMixTheCasesOfTheDemo) {
     std::ifstream stream(source_dir() / "examples" / "orders.json");
     const json orders = json::parse(stream);
     const Template definition = shipped().at("fulfillment/order_fulfillment");
-    const ContextValidator validator(definition.schema);
+    const ContextValidator validator(to_exact_json(definition.schema));
     const std::size_t items_max = definition.steps.at(0).handler_config.at("max_items").get<std::size_t>();
     ASSERT_EQ(orders.size(), 24U);
     int fine = 0;
@@ -127,7 +127,7 @@ TEST(ShippedOrders, FitTheSchemaAndMixTheCasesOfTheDemo) {
     int flaky = 0;
     std::set<std::string> ids;
     for (const json& order : orders) {
-        const auto problems = validator.validate(order);
+        const auto problems = validator.validate(to_exact_json(order));
         EXPECT_TRUE(problems.empty()) << to_string(problems.front()) << order.dump();
         EXPECT_TRUE(ids.insert(order.at("order_id").get<std::string>()).second);
         const bool refused =

@@ -111,6 +111,8 @@ TEST(RefuseTemplate, NumbersOutOfRange) {
                    "allowed is 0 to 86400");
     expect_refused(with_step("retry_backoff: { jitter: 1.1 }"), 7, step + "retry_backoff.jitter",
                    "allowed is 0 to 1");
+    expect_refused(with_step("max_retry_after_seconds: -1"), 7, step + "max_retry_after_seconds",
+                   "allowed is 0 to 31536000 seconds");
     expect_refused("priority: 1001\n" + with_step(""), 1, "priority", "allowed is -1000 to 1000");
 }
 

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "orchestrator/templates/text_format.hpp"
 #include "tests/unit/templates/support.hpp"
 
 namespace tasker::templates {
@@ -47,6 +48,48 @@ TEST(SchemaCheck, RefusesMisspeltKeywordsAndTypes) {
         "'strng' is none of object, array, string, number, integer, boolean, null. Did you mean 'string'?");
     expect_refused(with_schema("  type: [object, 3]\n"), 6, "schema.type[1]", "'3' is none of");
     expect_refused(with_schema("  type: []\n"), 6, "schema.type", "must not be empty");
+}
+
+TEST(SchemaCheck, SaysWhatIsNotChecked) {
+    const auto property = [](const std::string& text) {
+        return with_schema("  properties: { a: { " + text + " } }\n");
+    };
+    const std::string at = "schema.properties.a.";
+    expect_warning(property("format: iri"), 6, at + "format", "The format 'iri' is not checked.");
+    expect_warning(property("format: emial"), 6, at + "format", "is not checked. Did you mean 'email'?");
+    for (const std::string word :
+         {"dependentRequired", "minContains", "prefixItems", "contentEncoding", "whatever"}) {
+        expect_warning(property(word + ": 1"), 6, at + word, "The keyword '" + word + "' is not checked.");
+    }
+    expect_warning(property("$ref: \"#/properties\", maximum: 1"), 6, at + "maximum",
+                   "Beside $ref this keyword is not checked. Put both into allOf.");
+    expect_warning(property("then: { minimum: 1 }"), 6, at + "then",
+                   "Without if this keyword is not checked.");
+    expect_warning(property("if: { minimum: 1 }"), 6, at + "if", "has no effect");
+    expect_warning(property("items: {}, additionalItems: false"), 6, at + "additionalItems",
+                   "Without a list");
+    expect_warning(property("$id: x"), 6, at + "$id", "does not change where they lead");
+    expect_warning(with_schema("  $schema: https://json-schema.org/draft/2020-12/schema\n"), 6,
+                   "schema.$schema", "as draft 7");
+}
+
+TEST(SchemaCheck, TakesEveryFormatThatIsChecked) {
+    for (const std::string& name : checked_formats()) {
+        const Template definition =
+            load_or_fail(with_schema("  properties: { a: { format: " + name + " } }\n"));
+        EXPECT_TRUE(definition.warnings.empty()) << all_text(definition.warnings);
+    }
+    EXPECT_EQ(checked_formats().size(), 9U);
+}
+
+TEST(SchemaCheck, KeepsTheDigitsOfLimits) {
+    EXPECT_EQ(load_or_fail(
+                  with_schema("  properties: { a: { maximum: 18446744073709551615, multipleOf: 0.01 } }\n"))
+                  .schema["properties"]["a"]
+                  .dump(),
+              R"({"maximum":18446744073709551615,"multipleOf":0.01})");
+    expect_refused(with_schema("  properties: { a: { maximum: 0.12345678901234567890 } }\n"), 6,
+                   "schema.properties.a.maximum", "becomes 0.12345678901234568 as a double");
 }
 
 TEST(SchemaCheck, RefusesWrongTypesOfKeywordValues) {

@@ -1,9 +1,11 @@
 // Binding: what is refused, how it is said, and what is left behind.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <filesystem>
 
 #include "orchestrator/transport/command_router.hpp"
+#include "orchestrator/transport/peer.hpp"
 #include "orchestrator/transport/results_subscriber.hpp"
 #include "orchestrator/transport/steps_publisher.hpp"
 #include "tests/unit/transport/temp_dir.hpp"
@@ -94,6 +96,54 @@ TEST_F(BindTest, NonsenseAndForeignAddressesAreNamed) {
     EXPECT_NE(refusal("carrier://pigeon").find("this is no endpoint"), std::string::npos);
     EXPECT_NE(refusal("tcp://192.0.2.1:5555").find("no such address"), std::string::npos)
         << refusal("tcp://192.0.2.1:5555");
+}
+
+TEST_F(BindTest, LocalhostAndIpv6AreBoundAndReached) {
+    for (const std::string wanted : {"tcp://localhost:*", "tcp://[::1]:*", "tcp://[::]:*"}) {
+        SCOPED_TRACE(wanted);
+        StepsPublisher publisher(context_, wanted, 10);
+        const std::string bound = publisher.endpoint();
+        const std::string port = bound.substr(bound.rfind(':') + 1);
+        zmq::socket_t worker(context_, zmq::socket_type::sub);
+        worker.set(zmq::sockopt::linger, 0);
+        worker.set(zmq::sockopt::subscribe, "steps ");
+        const bool by_name = wanted == "tcp://localhost:*";
+        worker.set(zmq::sockopt::ipv6, !by_name);
+        worker.connect((by_name ? "tcp://localhost:" : "tcp://[::1]:") + port);
+        std::array items = {publisher.poll_item()};
+        wait_for(items, std::chrono::milliseconds(5000));
+        EXPECT_TRUE(publisher.next_change().has_value()) << bound;
+    }
+}
+
+// The socket identifies a connection: a number that is used again for something else is never touched.
+TEST_F(BindTest, APeerIsItsSocketAndNotItsNumber) {
+    for (const std::string& wanted : {dir_.ipc("steps"), std::string("tcp://127.0.0.1:*")}) {
+        SCOPED_TRACE(wanted);
+        StepsPublisher publisher(context_, wanted, 10);
+        zmq::context_t elsewhere;
+        zmq::socket_t worker(elsewhere, zmq::socket_type::sub);
+        worker.set(zmq::sockopt::linger, 0);
+        worker.set(zmq::sockopt::reconnect_ivl, -1);
+        worker.set(zmq::sockopt::subscribe, "steps ");
+        worker.connect(publisher.endpoint());
+        std::array items = {publisher.poll_item()};
+        wait_for(items, std::chrono::milliseconds(5000));
+        const auto change = publisher.next_change();
+        ASSERT_TRUE(change.has_value());
+        const Peer peer = identify(change->descriptor, publisher.endpoint());
+        ASSERT_GE(peer.fd, 0);
+        EXPECT_NE(describe(peer), "");
+        EXPECT_EQ(identify(change->descriptor, "tcp://127.0.0.1:1").fd, -1) << "a socket of somebody else";
+        EXPECT_EQ(identify(0, publisher.endpoint()).fd, -1);
+        EXPECT_FALSE(cut(Peer{peer.fd, peer.socket + 1}));
+        EXPECT_TRUE(is_connected(peer));
+        EXPECT_TRUE(cut(peer));
+        wait_for(items, std::chrono::milliseconds(5000));
+        const auto end = publisher.next_change();
+        ASSERT_TRUE(end.has_value());
+        EXPECT_EQ(end->kind, SubscriptionChange::Kind::unsubscribed);
+    }
 }
 
 TEST_F(BindTest, AWildcardIpcEndpointIsToldAndRemoved) {

@@ -4,6 +4,8 @@
 
 #include <thread>
 
+#include "tests/unit/sessions/sanity.hpp"
+
 namespace tasker::engine {
 
 std::string batch_id(std::string_view name) {
@@ -129,7 +131,7 @@ protocol::PartialResult FakeWorker::result(const std::string& batch_uuid, std::i
     result.batch_id = batch_uuid;
     result.step_id = step_id;
     result.attempt = 1;
-    result.status = protocol::ReportStatus::kCompleted;
+    result.status = protocol::ReportStatus::completed;
     result.output_json = R"({"ok":true})";
     result.worker_id = "worker";
     result.session = session;
@@ -143,14 +145,14 @@ protocol::PartialResult FakeWorker::result(const std::string& batch_uuid, std::i
 IoTest::IoTest() {
     options_.orchestrator_id = "test";
     options_.epoch = 3;
-    options_.steps_endpoint = dir_.ipc("steps");
-    options_.results_endpoint = dir_.ipc("results");
-    options_.command_endpoint = dir_.ipc("command");
-    options_.heartbeat = milliseconds{50};
-    options_.suspect_after = milliseconds{20'000};
-    options_.lease = milliseconds{40'000};
-    options_.disconnect_grace = milliseconds{20'000};
-    options_.accept_timeout = milliseconds{20'000};
+    options_.endpoints.steps.bind = dir_.ipc("steps");
+    options_.endpoints.results.bind = dir_.ipc("results");
+    options_.endpoints.command.bind = dir_.ipc("command");
+    options_.timers.heartbeat = milliseconds{50};
+    options_.timers.suspect_after = milliseconds{20'000};
+    options_.timers.lease = milliseconds{40'000};
+    options_.timers.disconnect_grace = milliseconds{20'000};
+    options_.timers.accept_timeout = milliseconds{20'000};
 }
 
 IoTest::~IoTest() {
@@ -159,8 +161,9 @@ IoTest::~IoTest() {
         EXPECT_EQ(loop_->failure(), "");
     }
     if (registry_) {
-        EXPECT_EQ(registry_->with([](auto& registry) { return registry.sanity_check(); }).value_or("sane"),
-                  "sane");
+        EXPECT_EQ(
+            registry_->with([](auto& registry) { return core::sanity_check(registry); }).value_or("sane"),
+            "sane");
     }
     workers_.clear();
     loop_.reset();

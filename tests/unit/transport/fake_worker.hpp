@@ -13,7 +13,7 @@
 #include <vector>
 #include <zmq.hpp>
 
-#include "orchestrator/engine/io_loop.hpp"
+#include "orchestrator/engine/io/loop.hpp"
 #include "orchestrator/util/time.hpp"
 #include "protocol/cpp/decode.hpp"
 #include "protocol/cpp/encode.hpp"

@@ -1,7 +1,7 @@
 // Bytes that are no message: kept with their reason, never a crash, never silence.
 #include <random>
 
-#include "orchestrator/engine/io_post.hpp"
+#include "orchestrator/engine/io/post.hpp"
 #include "tests/unit/transport/fake_worker.hpp"
 
 namespace tasker::engine {
@@ -59,7 +59,7 @@ TEST_F(IoFaultsTest, AFloodOfThemIsCountedAndBounded) {
     FakeWorker& a = ready_worker(kA);
     for (int i = 0; i < 50; ++i) a.send_raw("results nonsense");
     ASSERT_TRUE(becomes([&] { return counted(loop_->counters().malformed) == 50; }));
-    EXPECT_EQ(counted(loop_->counters().malformed_dropped), 47);
+    ASSERT_TRUE(becomes([&] { return counted(loop_->counters().malformed_dropped) == 47; }));
     for (int i = 0; i < 3; ++i) EXPECT_TRUE(next_event<ports::Malformed>());
     EXPECT_EQ(waiting_events<ports::Malformed>(), 0);
 }
@@ -69,7 +69,7 @@ TEST_F(IoFaultsTest, ATooLongFrameEndsItsConnectionAndTheWorkerComesBack) {
     start();
     FakeWorker& a = ready_worker(kA);
     FakeWorker& b = ready_worker(kB);
-    a.send_raw("results " + std::string(1000 + protocol::kEnvelopeBytesMax + 1, 'x'));
+    a.send_raw("results " + std::string(2 * protocol::kInventoryBytesMax, 'x'));
     ASSERT_TRUE(eventually([&] { return counted(loop_->counters().heartbeats_received) > 0; },
                            [&](milliseconds limit) {
                                a.beat();
@@ -77,6 +77,61 @@ TEST_F(IoFaultsTest, ATooLongFrameEndsItsConnectionAndTheWorkerComesBack) {
                            }));
     b.send("results", b.result("unknown"_id, 1, 1));
     EXPECT_TRUE(next_event<ports::Report>());
+}
+
+TEST_F(IoFaultsTest, AFrameThatIsTooLargeIsRefusedByName) {
+    options_.limits.result_bytes = 1000;
+    start();
+    FakeWorker& a = ready_worker(kA);
+    auto batch = take_batch("b1"_id, kA, {1});
+    auto result = a.result("b1"_id, 1, 1);
+    result.output_json = "\"" + std::string(1000 + protocol::kEnvelopeBytesMax, 'x') + "\"";
+    a.send("results", result);
+    EXPECT_TRUE(next_event<ports::Report>()->too_large);
+    result.output_json = "\"" + std::string(1000 + protocol::kEnvelopeBytesMax / 2, 'x') + "\"";
+    a.send("results", result);
+    EXPECT_FALSE(next_event<ports::Report>()->too_large);
+
+    protocol::WorkerHeartbeat beat;
+    beat.session = kA;
+    beat.unacked.assign(10'000, {"b1"_id, 1, 1});
+    a.send("workers", beat);
+    ASSERT_TRUE(becomes([&] { return counted(loop_->counters().heartbeats_received) == 1; }))
+        << "an inventory may be larger than a result";
+    beat.unacked.assign(60'000, {"b1"_id, 1, 1});
+    a.send("workers", beat);
+    const auto refused = next_event<ports::Malformed>();
+    EXPECT_EQ(refused->code, "too_large");
+    EXPECT_EQ(refused->session, kA);
+    EXPECT_NE(refused->reason.find("worker_heartbeat has"), std::string::npos) << refused->reason;
+    EXPECT_EQ(registry_->snapshot().at(0).faults[0], 2);
+    EXPECT_EQ(counted(loop_->counters().frames_too_large), 2);
+    EXPECT_TRUE(in_state(kA, core::SessionState::ready)) << "its connection stands";
+}
+
+TEST_F(IoFaultsTest, AHelloThatIsTooLargeStopsItsWorkerAndNobodyElse) {
+    start();
+    FakeWorker& a = ready_worker(kA);
+    FakeWorker& b = worker(kB);
+    b.subscribe_all();
+    auto hello = b.hello();
+    hello.hello_nonce = "n-1";
+    hello.unacked.assign(60'000, {"b1"_id, 1, 1});
+    ASSERT_TRUE(eventually([&] { return b.waiting<protocol::Refused>() > 0; },
+                           [&](milliseconds limit) {
+                               b.send("workers", hello);
+                               b.receive(limit);
+                           }));
+    const auto refused = b.next<protocol::Refused>();
+    EXPECT_EQ(refused->code, protocol::kRefusedNotAllowed);
+    EXPECT_EQ(refused->hello_nonce, "n-1");
+    EXPECT_EQ(next_event<ports::Malformed>()->code, "too_large");
+    hello.session = kA;
+    b.send("workers", hello);
+    // The hellos that were sent until one was answered come first.
+    for (int i = 0; i < 50 && next_event<ports::Malformed>()->session != kA; ++i) ASSERT_LT(i, 49);
+    EXPECT_EQ(a.waiting<protocol::Refused>(), 0) << "in its name, but not by it";
+    EXPECT_TRUE(in_state(kA, core::SessionState::ready));
 }
 
 // Frames mutated at random: whatever comes, the loop goes on and answers.

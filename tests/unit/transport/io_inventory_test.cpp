@@ -7,7 +7,7 @@ namespace {
 
 class IoInventoryTest : public IoTest {
   protected:
-    IoInventoryTest() { options_.heartbeat = milliseconds{50}; }
+    IoInventoryTest() { options_.timers.heartbeat = milliseconds{50}; }
 
     std::int64_t in_flight() {
         return registry_->with([](auto& registry) { return registry.credit_in_flight(); });
@@ -15,9 +15,9 @@ class IoInventoryTest : public IoTest {
     /// A ready worker that has accepted one batch of `steps`.
     FakeWorker& accepting_worker(std::vector<std::int64_t> steps) {
         start();
-        loop_->adopt(0, {});
+        loop_->send(ports::AdoptBatches{0, {}});
         FakeWorker& a = ready_worker(kA);
-        loop_->publish({take_batch("b1"_id, kA, std::move(steps))});
+        loop_->send(ports::PublishBatches{{take_batch("b1"_id, kA, std::move(steps))}});
         a.next<protocol::StepBatchRequest>();
         a.accept("b1"_id);
         EXPECT_EQ(next_event<ports::Accepted>()->batch_uuid, "b1"_id);
@@ -98,19 +98,19 @@ TEST_F(IoInventoryTest, WhatALaneHasNotReadYetIsNotStale) {
     const std::string of_lane_1 = "0191b5a0-7c1e-7001-8100-00000000002b";
     options_.lanes = 2;
     start();
-    loop_->adopt(0, {});
+    loop_->send(ports::AdoptBatches{0, {}});
     FakeWorker& a = ready_worker(kA);
     beat(a, {{of_lane_0, 1, 1}, {of_lane_1, 2, 1}});
     EXPECT_EQ(a.next<protocol::Cancel>()->steps, (std::vector<protocol::StepRef>{{of_lane_0, 1, 1}}));
-    loop_->adopt(1, {});
+    loop_->send(ports::AdoptBatches{1, {}});
     ASSERT_TRUE(beats_until(a, {{of_lane_1, 2, 1}}, [&] { return a.waiting<protocol::Cancel>() > 0; }));
     EXPECT_EQ(a.next<protocol::Cancel>()->steps, (std::vector<protocol::StepRef>{{of_lane_1, 2, 1}}));
 }
 
 TEST_F(IoInventoryTest, AStepThatEndedForUsKeepsItsCreditUntilItIsNotListedAnyMore) {
     FakeWorker& a = accepting_worker({1, 2});
-    loop_->cancel_steps(kA, "b1"_id, {{1, 1}}, "timed_out", true);
-    loop_->forget({"b1"_id});
+    loop_->send(ports::CancelSteps{kA, "b1"_id, {{1, 1}}, "timed_out", true});
+    loop_->send(ports::ForgetBatches{{"b1"_id}});
     EXPECT_EQ(a.next<protocol::Cancel>()->reason, "timed_out");
     ASSERT_TRUE(becomes([&] { return in_flight() == 1; })) << "step 2 is forgotten, 1 may still run";
     const auto before = counted(loop_->counters().heartbeats_received);
@@ -122,15 +122,15 @@ TEST_F(IoInventoryTest, AStepThatEndedForUsKeepsItsCreditUntilItIsNotListedAnyMo
 }
 
 TEST_F(IoInventoryTest, TheCreditOfASessionThatNeverReturnsComesBack) {
-    options_.lease = milliseconds{200};
-    options_.suspect_after = milliseconds{100};
+    options_.timers.lease = milliseconds{200};
+    options_.timers.suspect_after = milliseconds{100};
     make();
     ports::AdoptedBatch adopted;
     adopted.batch = make_batch("b1"_id, kB, {1, 2});
     adopted.accepted = true;
-    loop_->adopt(0, {adopted});
+    loop_->send(ports::AdoptBatches{0, {adopted}});
     EXPECT_EQ(in_flight(), 2);
-    loop_->cancel_steps(kB, "b1"_id, {{1, 1}}, "timed_out", true);
+    loop_->send(ports::CancelSteps{kB, "b1"_id, {{1, 1}}, "timed_out", true});
     loop_->start();
     const auto lost = next_event<ports::SessionLost>();
     EXPECT_EQ(lost->session, kB);
@@ -167,10 +167,10 @@ TEST_F(IoInventoryTest, ADrainedGoodbyeIsToldAsAPromise) {
 }
 
 TEST_F(IoInventoryTest, ABatchThatNobodyAcceptsIsReported) {
-    options_.accept_timeout = milliseconds{50};
+    options_.timers.accept_timeout = milliseconds{50};
     start();
     FakeWorker& a = ready_worker(kA);
-    loop_->publish({take_batch("b1"_id, kA, {1})});
+    loop_->send(ports::PublishBatches{{take_batch("b1"_id, kA, {1})}});
     EXPECT_EQ(next_event<ports::NotAccepted>()->batch_uuid, "b1"_id);
     EXPECT_EQ(a.waiting<protocol::StepBatchRequest>(), 3);
     EXPECT_TRUE(in_state(kA, core::SessionState::suspect));
@@ -178,14 +178,14 @@ TEST_F(IoInventoryTest, ABatchThatNobodyAcceptsIsReported) {
 
 // Heard, so never lost; not ready, so never sent anything again: its other batches must not wait for ever.
 TEST_F(IoInventoryTest, EveryBatchOfASessionThatBeatsAndTakesNothingIsReported) {
-    options_.accept_timeout = milliseconds{50};
-    options_.lease = registry_settings_.lease = milliseconds{1000};
+    options_.timers.accept_timeout = milliseconds{50};
+    options_.timers.lease = registry_settings_.lease = milliseconds{1000};
     registry_settings_.suspect_after = milliseconds{500};
     make();
-    loop_->adopt(0, {{make_batch("adopted"_id, kA, {3}), false}});
+    loop_->send(ports::AdoptBatches{0, {{make_batch("adopted"_id, kA, {3}), false}}});
     loop_->start();
     FakeWorker& a = ready_worker(kA);
-    loop_->publish({take_batch("b1"_id, kA, {1}), take_batch("b2"_id, kA, {2})});
+    loop_->send(ports::PublishBatches{{take_batch("b1"_id, kA, {1}), take_batch("b2"_id, kA, {2})}});
     std::set<std::string> reported;
     ASSERT_TRUE(eventually(
         [&] {
@@ -200,7 +200,7 @@ TEST_F(IoInventoryTest, EveryBatchOfASessionThatBeatsAndTakesNothingIsReported) 
 TEST_F(IoInventoryTest, AdoptionForgetsWhatIsNotOpenAnyMore) {
     accepting_worker({1, 2});
     EXPECT_EQ(in_flight(), 2);
-    loop_->adopt(0, {});  // it ended in a turn whose answer was lost
+    loop_->send(ports::AdoptBatches{0, {}});  // it ended in a turn whose answer was lost
     EXPECT_TRUE(becomes([&] { return in_flight() == 0; }));
 }
 

@@ -6,7 +6,7 @@ namespace {
 
 class IoPlainTest : public IoTest {
   protected:
-    IoPlainTest() { options_.lease = milliseconds{100}; }
+    IoPlainTest() { options_.timers.lease = milliseconds{100}; }
 
     zmq::socket_t plain_subscriber(const std::string& topic) {
         zmq::socket_t socket(context_, zmq::socket_type::sub);
@@ -30,7 +30,7 @@ class IoPlainTest : public IoTest {
     void publish_plain(const std::string& uuid, std::vector<std::int64_t> steps) {
         auto batch = make_batch(uuid, "", steps);
         registry_->settle(0, offer(), {{uuid, "", "Echo", std::move(steps)}});
-        loop_->publish({std::move(batch)});
+        loop_->send(ports::PublishBatches{{std::move(batch)}});
     }
     static std::string received(zmq::socket_t& socket) {
         zmq::message_t frame;
@@ -73,7 +73,7 @@ TEST_F(IoPlainTest, ASecondPlainSubscriberStopsPlainMode) {
     ASSERT_TRUE(becomes([&] { return subscriptions() == 2; }));
     // The turn had its credit already: the batch comes back, proven unsent.
     registry_->settle(0, offers, {{"b1"_id, "", "Echo", {1}}});
-    loop_->publish({make_batch("b1"_id, "", {1})});
+    loop_->send(ports::PublishBatches{{make_batch("b1"_id, "", {1})}});
     EXPECT_EQ(next_event<ports::Undelivered>()->batch_uuid, "b1"_id);
     EXPECT_TRUE(registry_->reserve(0).empty());
     second.close();
@@ -104,12 +104,12 @@ TEST_F(IoPlainTest, BroaderSubscriptionsAndForeignFramesDoNotCount) {
 
 TEST_F(IoPlainTest, AnAdoptedPlainBatchIsNotSentAgain) {
     make();
-    loop_->adopt(0, {{make_batch("b1"_id, "", {1}), true}});
+    loop_->send(ports::AdoptBatches{0, {{make_batch("b1"_id, "", {1}), true}}});
     loop_->start();
     zmq::socket_t steps = plain_subscriber("steps ");
     ASSERT_TRUE(becomes([&] { return subscriptions() == 1; }));
     EXPECT_TRUE(registry_->reserve(0).empty()) << "its results are awaited";
-    loop_->forget({"b1"_id});
+    loop_->send(ports::ForgetBatches{{"b1"_id}});
     publish_plain("b2"_id, {2});
     EXPECT_NE(received(steps).find("b2"_id), std::string::npos);
 }

@@ -1,10 +1,49 @@
 // Reports: credit, rejections, a full queue to the listener.
+#include "orchestrator/engine/turns/request_builder.hpp"
 #include "tests/unit/transport/fake_worker.hpp"
 
 namespace tasker::engine {
 namespace {
 
 using core::SessionState;
+
+/// Knows one template, which is all that building a request asks of a store.
+class TemplateStore final : public ports::Store {
+  public:
+    ports::TemplateFacts load_template(std::int32_t, std::int32_t) override {
+        return {"shop", "task", "1", {{"step", "", {}}}};
+    }
+    ports::TurnResult run_turn(std::int64_t, const ports::TurnInput&) override { return {}; }
+    std::vector<ports::StoredBatch> load_open_batches() override { return {}; }
+    std::optional<ports::StoredBatch> load_batch(const std::string&) override { return std::nullopt; }
+    ports::RequestTexts load_request(const std::string&, std::int64_t) override { return {}; }
+    std::vector<ports::HandlerKey> load_handler_keys() override { return {}; }
+    std::optional<std::int64_t> next_due_in_ms() override { return std::nullopt; }
+    std::vector<ports::CancelledDelivery> load_cancelled_deliveries() override { return {}; }
+    std::vector<ports::DrainRequest> load_drain_requests() override { return {}; }
+    void record_rejected(const std::vector<ports::RejectedMessage>&) override {}
+    std::string installation_uuid() override { return "uuid-1"; }
+};
+
+/// An open batch of one step of handler key 1, as it stands in the tables.
+ports::StoredBatch stored_batch(const std::string& uuid, const std::string& session, std::int64_t step_id) {
+    ports::StoredBatch batch;
+    batch.batch_id = 1;
+    batch.batch_uuid = uuid;
+    batch.session = session;
+    batch.handler_key = 1;
+    ports::StoredBatchStep step;
+    step.step_id = step_id;
+    step.task_id = 1;
+    step.attempt = 1;
+    step.step_name = "step";
+    step.retry_limit = 3;
+    step.timeout_ms = 1000;
+    step.claimed_at = "2026-01-01T00:00:00Z";
+    step.context_json = "{}";
+    batch.steps.push_back(step);
+    return batch;
+}
 
 class IoReportsTest : public IoTest {
   protected:
@@ -24,7 +63,7 @@ class IoReportsTest : public IoTest {
     /// A ready worker with one batch of `steps`.
     FakeWorker& busy_worker(std::vector<std::int64_t> steps) {
         FakeWorker& a = ready_worker(kA);
-        loop_->publish({take_batch("b1"_id, kA, std::move(steps))});
+        loop_->send(ports::PublishBatches{{take_batch("b1"_id, kA, std::move(steps))}});
         a.next<protocol::StepBatchRequest>();
         return a;
     }
@@ -43,16 +82,16 @@ TEST_F(IoReportsTest, AFinalReportGivesCreditBackOnceAndGoesOnAsItCame) {
     EXPECT_EQ(in_flight(), 1) << "the credit is there before the report is";
     EXPECT_EQ(next_report<protocol::PartialResult>(), result) << "the listener judges duplicates";
     EXPECT_EQ(in_flight(), 1);
-    EXPECT_EQ(counted(loop_->counters().reports_received), 2);
+    EXPECT_TRUE(becomes([&] { return counted(loop_->counters().reports_received) == 2; }));
 }
 
 TEST_F(IoReportsTest, AReportProvesThatTheBatchArrived) {
-    options_.accept_timeout = milliseconds{100};
+    options_.timers.accept_timeout = milliseconds{100};
     start();
     FakeWorker& a = busy_worker({1, 2});
     a.send("results", a.result("b1"_id, 1, 1));
     next_report<protocol::PartialResult>();
-    loop_->publish({take_batch("b2"_id, kA, {3})});
+    loop_->send(ports::PublishBatches{{take_batch("b2"_id, kA, {3})}});
     ASSERT_TRUE(becomes([&] { return counted(loop_->counters().batches_resent) >= 1; }));
     EXPECT_EQ(a.next<protocol::StepBatchRequest>()->batch_id, "b2"_id);
     EXPECT_EQ(a.next<protocol::StepBatchRequest>()->batch_id, "b2"_id);
@@ -62,7 +101,7 @@ TEST_F(IoReportsTest, InProgressTellsTheStartOnceAndKeepsTheCredit) {
     start();
     FakeWorker& a = busy_worker({1, 2});
     auto progress = a.result("b1"_id, 1, 1);
-    progress.status = protocol::ReportStatus::kInProgress;
+    progress.status = protocol::ReportStatus::in_progress;
     progress.output_json.clear();
     progress.execution_time_ms = 250;
     a.send("results", progress);
@@ -77,7 +116,7 @@ TEST_F(IoReportsTest, InProgressTellsTheStartOnceAndKeepsTheCredit) {
     EXPECT_EQ(second->age_ms, 7);
     EXPECT_EQ(waiting_events<ports::StepRunning>(), 0);
     EXPECT_EQ(in_flight(), 2);
-    EXPECT_EQ(next_report<protocol::PartialResult>().status, protocol::ReportStatus::kInProgress);
+    EXPECT_EQ(next_report<protocol::PartialResult>().status, protocol::ReportStatus::in_progress);
 }
 
 TEST_F(IoReportsTest, AReportOfTheWrongSessionMovesNoCredit) {
@@ -104,7 +143,7 @@ TEST_F(IoReportsTest, AHandlerThatDidNotStopHoldsItsCreditWhileItIsListed) {
     start();
     FakeWorker& a = busy_worker({1});
     auto timed_out = a.result("b1"_id, 1, 1);
-    timed_out.status = protocol::ReportStatus::kFailed;
+    timed_out.status = protocol::ReportStatus::failed;
     timed_out.output_json.clear();
     timed_out.error_json = R"({"message":"too slow","error_type":"TimeoutError","handler_stopped":false})";
     a.send("results", timed_out);
@@ -150,6 +189,32 @@ TEST_F(IoReportsTest, RejectionsGiveBackAndSayWhatTheSessionCannotDo) {
     reject(3, "a reason of the future", 4);
 }
 
+TEST_F(IoReportsTest, AnAdoptedBatchRejectedAsUnknownTakesItsHandlerOffTheSession) {
+    make();
+    // As the listener reads it back at the start.
+    HandlerKeys keys;
+    keys.replace({{1, "shop", "Echo"}});
+    TemplateStore store;
+    std::vector<UnsentStep> unsent;
+    RequestBuilder builder{{options_.orchestrator_id, options_.epoch}, "uuid-1", 1 << 20};
+    loop_->send(ports::AdoptBatches{
+        0, {{builder.rebuild(store, stored_batch("b1"_id, kA, 1), keys, unsent), false}}});
+    loop_->start();
+    FakeWorker& a = worker(kA);
+    a.join(*loop_, *registry_);
+    EXPECT_EQ(a.next<protocol::StepBatchRequest>()->batch_id, "b1"_id);
+    EXPECT_TRUE(registry_->serves(kA, "shop", "Echo"));
+    protocol::BatchRejected rejected;
+    rejected.session = kA;
+    rejected.batch_id = "b1"_id;
+    rejected.sequence = 1;
+    rejected.steps = {{1, 1, "unknown_handler"}};
+    a.send("workers", rejected);
+    next_report<protocol::BatchRejected>();
+    EXPECT_FALSE(registry_->serves(kA, "shop", "Echo"));
+    EXPECT_EQ(in_flight(), 0);
+}
+
 TEST_F(IoReportsTest, ACompletionIsHandedOnAndGivesNothingBack) {
     start();
     FakeWorker& a = busy_worker({1});
@@ -157,7 +222,7 @@ TEST_F(IoReportsTest, ACompletionIsHandedOnAndGivesNothingBack) {
     completion.batch_id = "b1"_id;
     completion.total_steps = 1;
     completion.completed_steps = 1;
-    completion.step_summaries = {{1, 1, protocol::ReportStatus::kCompleted, std::nullopt, std::nullopt}};
+    completion.step_summaries = {{1, 1, protocol::ReportStatus::completed, std::nullopt, std::nullopt}};
     completion.completed_at = "2026-01-01T00:00:00Z";
     completion.worker_id = "worker";
     completion.session = kA;
@@ -204,12 +269,12 @@ TEST_F(IoReportsTest, AStartRequestReachesTheListenerAndItsAnswerTheWorker) {
     request.n = 1;
     a.send("workers", request);
     EXPECT_EQ(next_event<ports::StartRequested>()->step_id, 1);
-    loop_->answer_start({kA, "b1"_id, 1, 1, 1, ""});
+    loop_->send(ports::StartAnswer{kA, "b1"_id, 1, 1, 1, ""});
     const auto granted = a.next<protocol::StartGranted>();
     EXPECT_EQ(granted->step_id, 1);
     EXPECT_EQ(granted->n, 1);
     EXPECT_EQ(granted->start_window_ms, 1000);
-    loop_->answer_start({kA, "b1"_id, 1, 1, 2, "cancelled"});
+    loop_->send(ports::StartAnswer{kA, "b1"_id, 1, 1, 2, "cancelled"});
     const auto denied = a.next<protocol::StartDenied>();
     EXPECT_EQ(denied->n, 2);
     EXPECT_EQ(denied->reason, "cancelled");

@@ -1,4 +1,7 @@
 // The life of a session on real sockets.
+#include <limits>
+#include <utility>
+
 #include "tests/unit/transport/fake_worker.hpp"
 
 namespace tasker::engine {
@@ -28,7 +31,13 @@ TEST_F(IoSessionsTest, TheWholeHandshake) {
     EXPECT_EQ(welcome->heartbeat_ms, 50);
     EXPECT_EQ(welcome->lease_ms, 40'000);
     EXPECT_EQ(welcome->resend_ms, 1000);
-    EXPECT_EQ(welcome->limits, protocol::Limits{});
+    protocol::Limits limits;
+    limits.inventory_bytes = 4 * 1024 * 1024;
+    EXPECT_EQ(welcome->limits, limits);
+    EXPECT_EQ(welcome->disconnect_grace_ms, 20'000);
+    EXPECT_EQ(welcome->capacity, 5);
+    EXPECT_EQ(welcome->prefetch, 2);
+    EXPECT_EQ(welcome->hello_nonce, std::nullopt) << "its hello had none";
     EXPECT_EQ(a.waiting<protocol::Probe>(), 0);
     EXPECT_TRUE(next_event<ports::CreditAppeared>()) << "new handlers were announced";
 
@@ -80,6 +89,28 @@ TEST_F(IoSessionsTest, TheSameSessionFromAnotherProcessIsRefused) {
     EXPECT_TRUE(in_state(kA, SessionState::ready));
 }
 
+TEST_F(IoSessionsTest, AHelloThatNamesNoPrefetchGetsTheOneOfTheSettings) {
+    options_.delivery.prefetch = 7;
+    start();
+    const auto prefetch_of = [&](const char* session, std::optional<std::int32_t> named) {
+        FakeWorker& a = worker(session);
+        a.subscribe_all();
+        auto hello = a.hello();
+        hello.prefetch = named;
+        EXPECT_TRUE(eventually([&] { return a.waiting<protocol::Welcome>() > 0; },
+                               [&](milliseconds limit) {
+                                   a.send("workers", hello);
+                                   a.receive(limit);
+                               }));
+        for (const auto& view : registry_->snapshot()) {
+            if (view.spec.session == session) return view.spec.prefetch;
+        }
+        return -1;
+    };
+    EXPECT_EQ(prefetch_of(kA, std::nullopt), 7);
+    EXPECT_EQ(prefetch_of(kB, 3), 3);
+}
+
 TEST_F(IoSessionsTest, AnotherProtocolVersionIsToldSo) {
     start();
     FakeWorker& a = ready_worker(kA);
@@ -93,7 +124,7 @@ TEST_F(IoSessionsTest, AnotherProtocolVersionIsToldSo) {
 TEST_F(IoSessionsTest, NobodyIsWelcomeAtAnOrchestratorThatStops) {
     start();
     FakeWorker& a = ready_worker(kA);
-    loop_->refuse_new_sessions();
+    loop_->send(ports::RefuseSessions{});
     ASSERT_TRUE(eventually([&] { return a.waiting<protocol::Refused>() > 0; },
                            [&](milliseconds limit) {
                                a.send("workers", a.hello());
@@ -116,10 +147,10 @@ TEST_F(IoSessionsTest, UnsubscribingStopsDispatch) {
 }
 
 TEST_F(IoSessionsTest, ADeadWorkerIsNoticedByItsConnectionAndLostAfterTheGrace) {
-    options_.disconnect_grace = milliseconds{50};
+    options_.timers.disconnect_grace = milliseconds{50};
     start();
     FakeWorker& a = ready_worker(kA);
-    loop_->publish({take_batch("b1"_id, kA, {1, 2})});
+    loop_->send(ports::PublishBatches{{take_batch("b1"_id, kA, {1, 2})}});
     a.next<protocol::StepBatchRequest>();
     a.close();
     const auto lost = next_event<ports::SessionLost>();
@@ -130,9 +161,22 @@ TEST_F(IoSessionsTest, ADeadWorkerIsNoticedByItsConnectionAndLostAfterTheGrace) 
     EXPECT_EQ(registry_->with([](auto& registry) { return registry.credit_in_flight(); }), 0);
 }
 
+TEST_F(IoSessionsTest, TheEndOfTheLeaseOfALostWorkerIsPostedToo) {
+    options_.timers.disconnect_grace = milliseconds{50};
+    options_.timers.lease = milliseconds{1000};
+    start();
+    FakeWorker& a = ready_worker(kA);
+    a.close();
+    EXPECT_EQ(next_event<ports::SessionLost>()->reason, "grace_ended");
+    const auto ended = next_event<ports::SessionLost>();
+    EXPECT_EQ(ended->session, kA);
+    EXPECT_EQ(ended->reason, "lease_ended") << "what waits for the lease waits for a scan otherwise";
+    EXPECT_EQ(ended->steps_in_flight, 0);
+}
+
 TEST_F(IoSessionsTest, SilenceEndsTheLease) {
-    options_.suspect_after = milliseconds{150};
-    options_.lease = milliseconds{400};
+    options_.timers.suspect_after = milliseconds{150};
+    options_.timers.lease = milliseconds{400};
     start();
     FakeWorker& a = ready_worker(kA);
     EXPECT_EQ(next_event<ports::SessionLost>()->reason, "lease_ended");
@@ -156,10 +200,140 @@ TEST_F(IoSessionsTest, GoodbyeEndsTheSession) {
     EXPECT_EQ(lost->steps_in_flight, 0);
 }
 
+TEST_F(IoSessionsTest, AHeartbeatAfterAGoodbyeIsAnsweredSoThatItsWorkerSaysHello) {
+    start();
+    FakeWorker& a = ready_worker(kA);
+    protocol::Goodbye goodbye;
+    goodbye.session = kA;
+    goodbye.reason = "drained";
+    a.send("workers", goodbye);
+    ASSERT_TRUE(becomes([&] { return in_state(kA, SessionState::left); }));
+    a.beat();
+    const auto refused = a.next<protocol::Refused>();
+    EXPECT_EQ(refused->code, protocol::kRefusedUnknownSession);
+    EXPECT_EQ(refused->hello_nonce, std::nullopt) << "it answers no hello";
+    a.send("workers", a.hello());
+    a.answer_probe();
+    EXPECT_TRUE(becomes([&] { return in_state(kA, SessionState::ready); }));
+}
+
+TEST_F(IoSessionsTest, AHeartbeatOfASessionThatNobodyKnowsIsAnsweredToo) {
+    start();
+    FakeWorker& a = worker(kA);
+    a.subscribe_all();
+    ASSERT_TRUE(eventually([&] { return a.waiting<protocol::Refused>() > 0; },
+                           [&](milliseconds limit) {
+                               a.beat();
+                               a.receive(limit);
+                           }));
+    EXPECT_EQ(a.next<protocol::Refused>()->code, protocol::kRefusedUnknownSession);
+}
+
+TEST_F(IoSessionsTest, AHeartbeatThatHasSeenTheFutureIsRefused) {
+    start();
+    FakeWorker& a = ready_worker(kA);
+    protocol::WorkerHeartbeat beat;
+    beat.session = kA;
+    beat.seen_n = std::numeric_limits<std::int64_t>::max();
+    a.send("workers", beat);
+    const auto refused = next_event<ports::Malformed>();
+    EXPECT_EQ(refused->code, "out_of_range");
+    EXPECT_EQ(refused->session, kA);
+    EXPECT_NE(refused->reason.find("seen_n"), std::string::npos);
+    EXPECT_EQ(registry_->snapshot().at(0).faults, (core::FaultCounts{0, 1, 0, 0}));
+    const auto seen = a.next<protocol::Heartbeat>();
+    beat.seen_n = seen->n;
+    a.send("workers", beat);
+    EXPECT_TRUE(becomes([&] { return counted(loop_->counters().heartbeats_received) == 2; }));
+    EXPECT_EQ(waiting_events<ports::Malformed>(), 0);
+}
+
+TEST_F(IoSessionsTest, AnAnswerNamesTheHelloThatItAnswers) {
+    start();
+    FakeWorker& a = worker(kA);
+    a.subscribe_all();
+    auto hello = a.hello();
+    hello.hello_nonce = "mine";
+    ASSERT_TRUE(eventually([&] { return a.waiting<protocol::Welcome>() > 0; },
+                           [&](milliseconds limit) {
+                               a.send("workers", hello);
+                               a.receive(limit);
+                           }));
+    EXPECT_EQ(a.next<protocol::Welcome>()->hello_nonce, "mine");
+    auto other = hello;
+    other.pid = 1;
+    other.hello_nonce = "another";
+    a.send("workers", other);
+    EXPECT_EQ(a.next<protocol::Refused>()->hello_nonce, "another");
+    a.send_raw(
+        std::string(R"(workers {"message_type":"hello","protocol_version":"2.0","hello_nonce":"third",)") +
+        R"("session":")" + kA + R"("})");
+    EXPECT_EQ(a.next<protocol::Refused>()->hello_nonce, "third");
+}
+
+TEST_F(IoSessionsTest, ASessionIsGivenNoMoreThanIsAllowedAndItsWelcomeSaysSo) {
+    options_.limits.capacity = 100;
+    start();
+    const auto given = [&](const char* session, std::int32_t capacity, std::int32_t prefetch) {
+        FakeWorker& a = worker(session);
+        a.subscribe_all();
+        auto hello = a.hello();
+        hello.capacity = capacity;
+        hello.prefetch = prefetch;
+        EXPECT_TRUE(eventually([&] { return a.waiting<protocol::Welcome>() > 0; },
+                               [&](milliseconds limit) {
+                                   a.send("workers", hello);
+                                   a.receive(limit);
+                               }));
+        const auto welcome = a.next<protocol::Welcome>();
+        return std::pair(*welcome->capacity, *welcome->prefetch);
+    };
+    constexpr auto kMost = std::numeric_limits<std::int32_t>::max();
+    EXPECT_EQ(given(kA, kMost, kMost), std::pair(100, 200));
+    EXPECT_EQ(given(kB, 100, 200), std::pair(100, 200));
+    EXPECT_EQ(given("00000000000000cc", 1, 1), std::pair(1, 1));
+    for (const auto& view : registry_->snapshot()) EXPECT_LE(view.limit, kStepsInHandMax);
+}
+
+TEST_F(IoSessionsTest, ANameThatHarmsOthersIsRefusedForGood) {
+    start();
+    FakeWorker& healthy = ready_worker(kA);
+    FakeWorker& b = worker(kB);
+    b.subscribe_all();
+    const auto refusal_of = [&](const std::function<void(protocol::Hello&)>& change) {
+        auto hello = b.hello();
+        change(hello);
+        EXPECT_TRUE(eventually([&] { return b.waiting<protocol::Refused>() > 0; },
+                               [&](milliseconds limit) {
+                                   b.send("workers", hello);
+                                   b.receive(limit);
+                               }));
+        // Repeated until it was answered, so that more answers may be on their way.
+        std::string message;
+        while (b.waiting<protocol::Refused>() > 0) {
+            const auto refused = b.next<protocol::Refused>();
+            EXPECT_EQ(refused->code, protocol::kRefusedNotAllowed);
+            message = refused->message;
+        }
+        EXPECT_EQ(next_event<ports::Malformed>()->code, "out_of_range");
+        return message;
+    };
+    EXPECT_EQ(refusal_of([](auto& h) { h.host = "a\nb"; }), "host holds a control character");
+    healthy.receive(milliseconds{0});
+    auto stolen = healthy.hello();
+    stolen.host = "a\nb";
+    b.send("workers", stolen);
+    b.send("workers", stolen);
+    EXPECT_TRUE(becomes([&] { return waiting_events<ports::Malformed>() >= 2; }));
+    EXPECT_EQ(healthy.waiting<protocol::Refused>(), 0) << "in its name, but not by it";
+    EXPECT_TRUE(in_state(kA, SessionState::ready));
+    EXPECT_FALSE(in_state(kB, SessionState::greeted));
+}
+
 TEST_F(IoSessionsTest, ThePauseOfOurOwnProcessCostsNobodyItsLease) {
-    options_.heartbeat = milliseconds{20};
-    options_.suspect_after = milliseconds{300};
-    options_.lease = milliseconds{600};
+    options_.timers.heartbeat = milliseconds{20};
+    options_.timers.suspect_after = milliseconds{300};
+    options_.timers.lease = milliseconds{600};
     // The health source runs on the io thread: while it blocks, the loop stands still as after SIGSTOP.
     health_ = [&](bool) {
         const milliseconds end = util::boot_time() + milliseconds{1000};
@@ -185,7 +359,7 @@ TEST_F(IoSessionsTest, ThePauseOfOurOwnProcessCostsNobodyItsLease) {
 TEST_F(IoSessionsTest, AcksAndRequestsReachTheirSession) {
     start();
     FakeWorker& a = ready_worker(kA);
-    loop_->acknowledge({{kA, {{"b1"_id, {1, 2}}}, {{"b2"_id, 3, "wrong_session"}}}});
+    loop_->send(ports::Acknowledge{{{kA, {{"b1"_id, {1, 2}}}, {{"b2"_id, 3, "wrong_session"}}}}});
     const auto ack = a.next<protocol::Ack>();
     EXPECT_EQ(ack->session, kA);
     EXPECT_EQ(ack->batches, (std::vector<protocol::AckedSequences>{{"b1"_id, {1, 2}}}));
@@ -193,13 +367,13 @@ TEST_F(IoSessionsTest, AcksAndRequestsReachTheirSession) {
     EXPECT_EQ(a.last_topic(), "control." + std::string(kA));
     EXPECT_EQ(ack->envelope.epoch, 3);
 
-    loop_->request_reports(kA, "b1"_id, {7});
+    loop_->send(ports::RequestReports{kA, "b1"_id, {7}});
     EXPECT_EQ(a.next<protocol::ReportRequest>()->step_ids, std::vector<std::int64_t>{7});
-    loop_->cancel_steps(kA, "b1"_id, {{7, 2}}, "cancelled", false);
+    loop_->send(ports::CancelSteps{kA, "b1"_id, {{7, 2}}, "cancelled", false});
     const auto cancel = a.next<protocol::Cancel>();
     EXPECT_EQ(cancel->steps, (std::vector<protocol::StepRef>{{"b1"_id, 7, 2}}));
     EXPECT_EQ(cancel->reason, "cancelled");
-    loop_->drain_session(kA, 5000);
+    loop_->send(ports::DrainSession{kA, 5000});
     EXPECT_EQ(a.next<protocol::Drain>()->deadline_ms, 5000);
     EXPECT_TRUE(in_state(kA, SessionState::draining));
 }
@@ -207,7 +381,7 @@ TEST_F(IoSessionsTest, AcksAndRequestsReachTheirSession) {
 TEST_F(IoSessionsTest, WhatWasCalledBeforeStopIsStillSent) {
     start();
     FakeWorker& a = ready_worker(kA);
-    for (int i = 1; i <= 100; ++i) loop_->acknowledge({{kA, {{"b"_id, {i}}}, {}}});
+    for (int i = 1; i <= 100; ++i) loop_->send(ports::Acknowledge{{{kA, {{"b"_id, {i}}}, {}}}});
     loop_->stop();
     for (int i = 1; i <= 100; ++i) {
         const auto ack = a.next<protocol::Ack>();
@@ -218,13 +392,13 @@ TEST_F(IoSessionsTest, WhatWasCalledBeforeStopIsStillSent) {
 
 TEST_F(IoSessionsTest, WorksInsideOneProcessAndOverTcp) {
     for (const std::string transport : {"inproc", "tcp"}) {
-        for (auto* endpoint :
-             {&options_.steps_endpoint, &options_.results_endpoint, &options_.command_endpoint}) {
+        for (auto* endpoint : {&options_.endpoints.steps.bind, &options_.endpoints.results.bind,
+                               &options_.endpoints.command.bind}) {
             *endpoint = transport == "tcp" ? "tcp://127.0.0.1:0" : "inproc://" + endpoint->substr(6);
         }
         start();
         FakeWorker& a = ready_worker(kA);
-        loop_->publish({take_batch("b1"_id, kA, {1})});
+        loop_->send(ports::PublishBatches{{take_batch("b1"_id, kA, {1})}});
         EXPECT_EQ(a.next<protocol::StepBatchRequest>()->batch_id, "b1"_id) << transport;
         workers_.clear();
         loop_.reset();

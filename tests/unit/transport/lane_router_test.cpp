@@ -1,5 +1,5 @@
 // Which lane hears what.
-#include "orchestrator/engine/lane_router.hpp"
+#include "orchestrator/engine/turns/lane_router.hpp"
 
 #include <gtest/gtest.h>
 

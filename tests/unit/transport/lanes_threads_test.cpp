@@ -5,8 +5,9 @@
 #include <atomic>
 #include <thread>
 
-#include "orchestrator/engine/io_registry.hpp"
+#include "orchestrator/engine/io/registry.hpp"
 #include "tests/unit/sessions/registry_fixture.hpp"
+#include "tests/unit/sessions/sanity.hpp"
 
 namespace tasker::engine {
 namespace {
@@ -24,7 +25,7 @@ class LanesAsThreads : public ::testing::TestWithParam<int> {
             const auto now = util::boot_time();
             registry.on_hello(core::spec(core::kA, GetParam(), 1), now);
             registry.on_subscribed(core::kA, now);
-            for (const auto& probe : registry.advance(now))
+            for (const auto& probe : registry.advance(now, now))
                 registry.on_ready(probe.session, probe.nonce, {}, now);
         });
     }
@@ -83,7 +84,7 @@ class LanesAsThreads : public ::testing::TestWithParam<int> {
 
     LaneRouter router_{kLanes, kWork};
     Mailbox worker_{1};
-    SharedRegistry registry_{{.lanes = kLanes, .nonce_prefix = "n"}, &router_};
+    SharedRegistry registry_{core::settings(kLanes), &router_};
     std::atomic<int> ended_{0};
 };
 
@@ -96,7 +97,7 @@ TEST_P(LanesAsThreads, AllWorkEnds) {
     worker.join();
     EXPECT_EQ(ended_, kLanes) << "a lane was not woken";
     EXPECT_EQ(registry_.with([](auto& registry) { return registry.credit_in_flight(); }), 0);
-    EXPECT_EQ(registry_.with([](auto& registry) { return registry.sanity_check(); }).value_or("sane"),
+    EXPECT_EQ(registry_.with([](auto& registry) { return core::sanity_check(registry); }).value_or("sane"),
               "sane");
 }
 

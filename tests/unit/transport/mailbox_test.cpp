@@ -1,4 +1,4 @@
-#include "orchestrator/engine/mailbox.hpp"
+#include "orchestrator/engine/turns/mailbox.hpp"
 
 #include <gtest/gtest.h>
 

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -50,6 +51,30 @@ TEST_F(LogTest, JsonLinesParse) {
     EXPECT_EQ(json["text"], "\ttab");
     EXPECT_TRUE(json["none"].is_null());
     EXPECT_EQ(json["yes"], true);
+}
+
+TEST_F(LogTest, ALongTextIsCutBetweenTwoCharacters) {
+    const std::string euros = "€";  // three bytes
+    std::string text;
+    while (text.size() < 300'000) text += euros;
+    const auto line = written(Level::info, "long", {{"worker", text}});
+    EXPECT_LT(line.size(), 2300U);
+    EXPECT_THAT(line, HasSubstr("€… (300000 bytes)\""));
+    configure(Level::info, Format::json);
+    const auto json = nlohmann::json::parse(written(Level::info, text, {{"worker", text}}));
+    EXPECT_THAT(json["worker"].get<std::string>(), EndsWith("€… (300000 bytes)"));
+    EXPECT_THAT(json["message"].get<std::string>(), EndsWith("€… (300000 bytes)"));
+}
+
+TEST_F(LogTest, AFloodOfOneMessageIsCountedAndOthersAreWritten) {
+    testing::internal::CaptureStderr();
+    for (int i = 0; i < 1000; ++i) write(Level::warning, "the same again", {{"number", i}});
+    write(Level::warning, "another one");
+    for (int i = 0; i < 5; ++i) write(Level::debug, "asked for");
+    const std::string lines = testing::internal::GetCapturedStderr();
+    EXPECT_EQ(std::count(lines.begin(), lines.end(), '\n'), kLinesMax + 1);
+    EXPECT_THAT(lines, HasSubstr("number=199 suppressed_for_ms=10000\n"));
+    EXPECT_THAT(lines, HasSubstr("another one"));
 }
 
 TEST_F(LogTest, LevelsBelowTheChosenOneAreSilent) {

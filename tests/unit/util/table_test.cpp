@@ -1,4 +1,4 @@
-#include "orchestrator/cli/table.hpp"
+#include "orchestrator/cli/show/table.hpp"
 
 #include <gtest/gtest.h>
 
@@ -37,7 +37,7 @@ TEST(Table, TextFromWorkersCannotCommandTheTerminal) {
     table.add(
         {"red\x1b[31m\nnext\tline\xc2\x9b"
          "2J"});
-    EXPECT_EQ(table.text(false), "ERROR\nred?[31m next line?2J\n");
+    EXPECT_EQ(table.text(false), "ERROR\nred\\u001b[31m next line\\u009b2J\n");
 }
 
 }  // namespace

@@ -1,0 +1,18 @@
+# Writes OUTPUT, a header with the array kFiles in NAMESPACE: every file of FOLDER with its path inside it. A file named
+# gitignore stands for .gitignore, which would hold in this repository, too.
+file(GLOB_RECURSE files RELATIVE "${FOLDER}" "${FOLDER}/*")
+list(SORT files)
+list(LENGTH files count)
+set(text "// Made from ${FOLDER_NAME}/ by embed_files_script.cmake; do not edit.\n#pragma once\n\n#include <array>\n")
+string(APPEND text "\nnamespace ${NAMESPACE} {\nstruct File {\n    const char* path;\n    const char* text;\n};\n")
+string(APPEND text "inline constexpr std::array<File, ${count}> kFiles{{\n")
+foreach(file IN LISTS files)
+  file(READ "${FOLDER}/${file}" content)
+  string(REGEX REPLACE "(^|/)gitignore$" "\\1.gitignore" path "${file}")
+  string(APPEND text "{\"${path}\", R\"tasker_file(${content})tasker_file\"},\n")
+endforeach()
+string(APPEND text "}};\n}\n")
+get_filename_component(parent "${OUTPUT}" DIRECTORY)
+file(MAKE_DIRECTORY "${parent}")
+file(WRITE "${OUTPUT}.new" "${text}")
+file(RENAME "${OUTPUT}.new" "${OUTPUT}")

@@ -1,0 +1,8 @@
+-- Every task transition is legal and follows the one before.
+SELECT 'task', h.task_id, h.task_id,
+       format('transition %s is %s -> %s (%s) after %s, which is not legal', h.sort_key,
+              coalesce(h.from_state, 'nothing'), h.to_state, h.event, coalesce(h.before, 'nothing'))
+FROM (SELECT x.*, lag(x.to_state) OVER (PARTITION BY x.task_id ORDER BY x.sort_key) AS before
+      FROM tasker_task_transitions x) h
+WHERE h.from_state IS DISTINCT FROM h.before
+   OR NOT tasker_is_legal_task_transition(h.from_state, h.to_state, h.event)

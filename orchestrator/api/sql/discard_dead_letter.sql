@@ -1,0 +1,3 @@
+-- A dead letter is closed; its step stays in error. $2 why, $3 who.
+SELECT r.outcome, coalesce(r.code, '') AS code, r.message, row_to_json(r)::text AS json
+FROM tasker_discard_dead_letter($1, $2, $3) r

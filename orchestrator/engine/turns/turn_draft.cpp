@@ -1,0 +1,429 @@
+#include "orchestrator/engine/turns/turn_draft.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "orchestrator/engine/turns/report_facts.hpp"
+#include "orchestrator/engine/turns/report_words.hpp"
+#include "orchestrator/util/log.hpp"
+#include "protocol/cpp/convert.hpp"
+
+namespace tasker::engine {
+namespace {
+
+constexpr std::chrono::milliseconds kMayBeUndelivered{100};
+constexpr std::size_t kTooLargeBytesKept = std::size_t{64} * 1024;
+
+// It had to ask before it started, and was never granted nor seen to run.
+bool is_proven_unstarted(const OpenBatch& batch, const OpenStep& step) {
+    return batch.lacks_grant(step) && !step.started;
+}
+
+template <class... Ts>
+struct Overloaded : Ts... {
+    using Ts::operator()...;
+};
+template <class... Ts>
+Overloaded(Ts...) -> Overloaded<Ts...>;
+
+}  // namespace
+
+OpenBatch* TurnDraft::touch(const std::string& batch_uuid) {
+    const auto found = touched_.find(batch_uuid);
+    if (found != touched_.end()) return &found->second;
+    const auto* known = context_.find_batch(batch_uuid);
+    if (!known) return nullptr;
+    auto& copy = touched_.emplace(batch_uuid, *known).first->second;
+    progress_[batch_uuid].from = copy.state;
+    return &copy;
+}
+
+BatchProgress& TurnDraft::progress_of(const OpenBatch& batch) {
+    return progress_[batch.batch_uuid];
+}
+
+void TurnDraft::receive(const ports::Inbound& inbound) {
+    std::visit(Overloaded{[&](const ports::Report& report) { receive_report(report); },
+                          [&](const ports::Malformed& m) {
+                              rejected_.push_back({m.topic, m.code, m.reason, m.session, m.bytes});
+                          },
+                          [&](const ports::Accepted& accepted) {
+                              // `executing` is written with the next turn that touches the batch anyway.
+                              auto* batch = touch(accepted.batch_uuid);
+                              if (batch && batch->session == accepted.session) batch->accepted = true;
+                          },
+                          [&](const ports::Undelivered& undelivered) { receive_undelivered(undelivered); },
+                          [&](const ports::StepRunning& running) { receive_running(running); },
+                          [&](const ports::HeldTooLong& held) { receive_held(held); },
+                          [&](const ports::StartRequested& request) { receive_start(request); },
+                          [&](const ports::SessionLost& loss) { losses_.emplace_back(loss); },
+                          [&](const ports::NotAccepted& loss) { losses_.emplace_back(loss); },
+                          [&](const ports::StepsAbsent& loss) { losses_.emplace_back(loss); },
+                          [](const ports::CreditAppeared&) {},  // wake-ups carry no data for a turn
+                          [](const ports::CreditShared&) {}, [](const ports::Wake&) {}},
+               inbound);
+}
+
+// ---------------------------------------------------------------- reports
+
+void TurnDraft::receive_report(const ports::Report& report) {
+    const auto facts = facts_of(report);
+    // An attempt ends with its result, however large; anything else of that size is refused as a whole.
+    if (report.too_large && facts.kind != ReportKind::final_result) {
+        refuse_too_large(facts, report.raw);
+        return;
+    }
+    std::visit(
+        Overloaded{[&](const protocol::PartialResult& m) { receive_partial(m, facts, report); },
+                   [&](const protocol::BatchCompletion& m) { receive_completion(m, facts, report.raw); },
+                   [&](const protocol::BatchRejected& m) { receive_rejection(m, facts, report.raw); },
+                   [&](const protocol::StepBatchResponse& m) {
+                       const auto expanded = protocol::expand(m, "", context_.received_at);
+                       for (const auto& partial : expanded.partials)
+                           receive_partial(partial, facts_of(partial), report);
+                       receive_completion(expanded.completion, facts_of(expanded.completion), report.raw);
+                   }},
+        report.message);
+}
+
+void TurnDraft::reject_unknown_batch(const ReportFacts& facts, std::string_view type,
+                                     const std::string& raw) {
+    rejected_.push_back({"results", "unknown_batch",
+                         std::string(type) + " for batch " + std::string(facts.batch_uuid) +
+                             ", which this installation does not have",
+                         std::string(facts.session), raw});
+    acks_.refuse(facts, "unknown_batch");
+}
+
+void TurnDraft::refuse_too_large(const ReportFacts& facts, const std::string& raw) {
+    rejected_.push_back({"results", "too_large",
+                         "a report of " + std::to_string(raw.size()) + " bytes, which is above its limit",
+                         std::string(facts.session), raw.substr(0, kTooLargeBytesKept)});
+    acks_.refuse(facts, "too_large");
+}
+
+void TurnDraft::receive_partial(const protocol::PartialResult& message, const ReportFacts& facts,
+                                const ports::Report& report) {
+    auto* batch = touch(message.batch_id);
+    if (!batch) {
+        reject_unknown_batch(facts, "partial_result", report.raw);
+        return;
+    }
+    auto record = record_of(message, facts, *batch, report.too_large ? without_result(message) : report.raw);
+    auto* step = batch->find_step(message.step_id);
+    std::string_view fault;
+    if (batch->session != facts.session) {
+        fault = "wrong_session";
+    } else if (!step) {
+        fault = "unknown_step";
+    } else if (message.attempt && *message.attempt != step->attempt) {
+        fault = "wrong_attempt";
+        // An older or newer attempt of a step of this very batch cannot be: the batch holds one attempt of
+        // it.
+        record.message_class = ports::MessageClass::stale;
+        record.batch_step_id = step->batch_step_id;
+    }
+    if (!fault.empty()) {
+        input_.messages.push_back(std::move(record));
+        acks_.refuse(facts, fault);
+        return;
+    }
+    progress_of(*batch).life = true;
+    acks_.acknowledge(facts);
+    attribute(record, *step);
+    if (facts.kind == ReportKind::progress) {
+        receive_progress(*batch, *step, message, std::move(record));
+    } else {
+        receive_final(*batch, *step, message, std::move(record), report.too_large);
+    }
+}
+
+void TurnDraft::receive_progress(const OpenBatch& batch, OpenStep& step,
+                                 const protocol::PartialResult& message, ports::TurnMessage record) {
+    record.message_class = ports::MessageClass::noted;
+    input_.messages.push_back(std::move(record));
+    const auto age = plausible_age(message.execution_time_ms);
+    if (!step.started) input_.running.push_back({batch.batch_id, message.step_id, age.count()});
+    step.started = true;
+    step.started_at = context_.now - age;
+    judge_start(batch, step);
+}
+
+void TurnDraft::judge_start(const OpenBatch& batch, OpenStep& step) {
+    if (step.is_settled() || !batch.lacks_grant(step)) return;
+    if (std::exchange(step.expected.started_without_grant, true)) return;
+    broken_.push_back(
+        {batch.session, batch.batch_uuid, step.expected.step_id, core::SessionFault::started_without_grant});
+}
+
+void TurnDraft::receive_final(const OpenBatch& batch, OpenStep& step, const protocol::PartialResult& message,
+                              ports::TurnMessage record, bool too_large) {
+    const auto status = to_core(message.status);
+    // Of what the ledger keeps, so that it is found again after a restart.
+    const auto hash = too_large ? report_hash(record.status, "", "")
+                                : report_hash(record.status, message.output_json, message.error_json);
+    if (too_large) {
+        add_too_large(record, message);
+    } else {
+        add_result(record, message, context_.output_limits);
+    }
+    if (step.expected.reported) {
+        // Sent again because an ack was lost, or a second, different result for one attempt.
+        const bool differs = step.report_hash != 0 && step.report_hash != hash;
+        if (differs || step.expected.reported != status) step.expected.conflicting_report = true;
+        record.message_class = ports::MessageClass::duplicate;
+        input_.messages.push_back(std::move(record));
+        return;
+    }
+    record.message_class = ports::MessageClass::final;
+    withdraw_hand_back(batch, step);
+    judge_start(batch, step);
+    if (status == core::ReportStatus::failed && !record.unusable) {
+        const auto requested = message.error ? message.error->retry_after_seconds : std::nullopt;
+        record.backoff_seconds =
+            core::backoff_seconds(step.backoff, step.attempt, requested, context_.random());
+        if (const auto cut = core::retry_after_cut(step.backoff, requested)) {
+            add_retry_after_cut(record, *cut);
+            util::log::warning("a worker's retry_after is cut to max_retry_after_seconds",
+                               {{"step_id", step.expected.step_id},
+                                {"attempt", step.attempt},
+                                {"asked_seconds", *requested},
+                                {"seconds", *cut}});
+        }
+    }
+    if (status != core::ReportStatus::completed) add_missing_error(record);
+    step.expected.reported = status;
+    step.report_hash = hash;
+    ++progress_of(batch).partials;
+    input_.messages.push_back(std::move(record));
+}
+
+void TurnDraft::receive_completion(const protocol::BatchCompletion& message, const ReportFacts& facts,
+                                   const std::string& raw) {
+    auto* batch = touch(message.batch_id);
+    if (!batch) {
+        reject_unknown_batch(facts, "batch_completion", raw);
+        return;
+    }
+    auto record = record_of(message, facts, *batch, raw);
+    if (batch->session != facts.session) {
+        acks_.refuse(facts, "wrong_session");
+    } else {
+        record.message_class = ports::MessageClass::noted;
+        batch->completion = to_core(message);
+        progress_of(*batch).completion = true;
+        progress_of(*batch).life = true;
+        acks_.acknowledge(facts);
+    }
+    input_.messages.push_back(std::move(record));
+}
+
+void TurnDraft::receive_rejection(const protocol::BatchRejected& message, const ReportFacts& facts,
+                                  const std::string& raw) {
+    auto* batch = touch(message.batch_id);
+    if (!batch) {
+        reject_unknown_batch(facts, "batch_rejected", raw);
+        return;
+    }
+    if (batch->session != facts.session) {
+        acks_.refuse(facts, "wrong_session");
+        return;
+    }
+    // One request that its worker cannot read makes the whole batch too large: which, only each alone can show.
+    const auto* const too_large = batch->steps.size() > 1 ? ports::kBatchTooLarge : ports::kRequestTooLarge;
+    for (const auto& rejected : message.steps) {
+        auto* step = batch->find_step(rejected.step_id);
+        if (!step || step->attempt != rejected.attempt) continue;
+        const bool is_too_large =
+            protocol::reject_reason_from_text(rejected.reason) == protocol::RejectReason::too_large;
+        hand_back_step(*batch, *step, is_too_large ? too_large : rejected.reason,
+                       is_too_large ? "its worker could not take it (too_large)" : "");
+    }
+    progress_of(*batch).life = true;
+    acks_.acknowledge(facts);
+}
+
+// ---------------------------------------------------------------- deliveries that end without a report
+
+void TurnDraft::hand_back_step(const OpenBatch& batch, OpenStep& step, const std::string& reason,
+                               const std::string& cause) {
+    if (step.is_settled()) return;
+    step.expected.handed_back = true;
+    if (step.started) {
+        step.expected.broken_promise = true;
+        broken_.push_back(
+            {batch.session, batch.batch_uuid, step.expected.step_id, core::SessionFault::broken_promise});
+    }
+    input_.hand_backs.push_back(
+        {batch.batch_id, step.expected.step_id, step.task_id, step.attempt, reason, cause});
+}
+
+void TurnDraft::withdraw_hand_back(const OpenBatch& batch, OpenStep& step) {
+    const auto withdrawn = std::erase_if(input_.hand_backs, [&](const ports::HandBack& it) {
+        return it.batch_id == batch.batch_id && it.step_id == step.expected.step_id &&
+               it.attempt == step.attempt;
+    });
+    if (withdrawn != 0) step.expected.handed_back = false;
+}
+
+void TurnDraft::receive_undelivered(const ports::Undelivered& undelivered) {
+    auto* batch = touch(undelivered.batch_uuid);
+    if (!batch || batch->session != undelivered.session) return;
+    for (auto& step : batch->steps) hand_back_step(*batch, step, "undelivered");
+}
+
+void TurnDraft::hand_back(const std::string& batch_uuid, std::int64_t step_id, const std::string& reason,
+                          const std::string& cause) {
+    auto* batch = touch(batch_uuid);
+    auto* step = batch ? batch->find_step(step_id) : nullptr;
+    if (step) hand_back_step(*batch, *step, reason, cause);
+}
+
+void TurnDraft::time_out(const std::string& batch_uuid, std::int64_t step_id) {
+    auto* batch = touch(batch_uuid);
+    auto* step = batch ? batch->find_step(step_id) : nullptr;
+    if (step) end_delivery(*batch, *step, "timed_out");
+}
+
+void TurnDraft::lose_session(const ports::SessionLost& loss) {
+    losses_.emplace_back(loss);
+}
+
+// The delivery is over without a report. Never granted is proof that the step was never started.
+void TurnDraft::end_delivery(OpenBatch& batch, OpenStep& step, const std::string& reason) {
+    if (step.is_settled()) return;
+    if (!batch.session.empty()) {
+        if (ended_.empty() || ended_.back().batch_uuid != batch.batch_uuid || ended_.back().reason != reason)
+            ended_.push_back({batch.session, batch.batch_uuid, {}, reason});
+        ended_.back().steps.push_back({step.expected.step_id, step.attempt});
+    }
+    const bool try_alone = reason == "not_accepted" && batch.steps.size() > 1;
+    if (is_proven_unstarted(batch, step)) {
+        hand_back_step(batch, step, try_alone ? reason : "never_granted");
+        return;
+    }
+    step.expected.orphaned = true;
+    input_.orphans.push_back(
+        {batch.batch_id, step.expected.step_id, step.task_id, step.attempt, reason, try_alone});
+}
+
+void TurnDraft::apply_losses() {
+    for (const auto& loss : losses_) {
+        std::visit([this](const auto& it) { apply(it); }, loss);
+    }
+    losses_.clear();
+}
+
+void TurnDraft::apply(const ports::SessionLost& loss) {
+    for (const auto& uuid : context_.batches_of(loss.session)) {
+        auto* batch = touch(uuid);
+        // Claimed while its session was being lost: io may still post Undelivered. If not, the next
+        // scan finds it.
+        if (!batch ||
+            (!loss.drained && batch->claimed_at && context_.now - *batch->claimed_at < kMayBeUndelivered)) {
+            continue;
+        }
+        const bool may_return = !loss.drained && context_.may_return && context_.may_return(loss.session);
+        if (!may_return) batch->session_lost = true;
+        for (auto& step : batch->steps) {
+            if (loss.drained) {
+                hand_back_step(*batch, step, "drained");
+            } else if (!may_return || !step.waits_for_lease || is_proven_unstarted(*batch, step)) {
+                end_delivery(*batch, step, "session_lost");
+                batch->session_lost = true;
+            }
+        }
+    }
+}
+
+void TurnDraft::apply(const ports::NotAccepted& loss) {
+    auto* batch = touch(loss.batch_uuid);
+    // A report or an acceptance that came meanwhile shows that it has the batch after all.
+    if (!batch || batch->session != loss.session || batch->accepted || progress_of(*batch).life) return;
+    for (auto& step : batch->steps) end_delivery(*batch, step, "not_accepted");
+}
+
+void TurnDraft::apply(const ports::StepsAbsent& loss) {
+    auto* batch = touch(loss.batch_uuid);
+    if (!batch || batch->session != loss.session) return;
+    for (const auto step_id : loss.step_ids) {
+        if (auto* step = batch->find_step(step_id)) end_delivery(*batch, *step, "absent");
+    }
+}
+
+void TurnDraft::receive_held(const ports::HeldTooLong& held) {
+    auto* batch = touch(held.batch_uuid);
+    auto* step = batch && batch->session == held.session ? batch->find_step(held.step_id) : nullptr;
+    // One that waits for its grant is held by right: it is the database that was slow.
+    if (!step || step->is_settled() || (step->claim_first && !step->granted)) return;
+    if (held.again) {
+        end_delivery(*batch, *step, "held_unstarted");
+    } else {
+        unstarted_.push_back(
+            {held.session, held.batch_uuid, {{held.step_id, step->attempt}}, "held_unstarted"});
+    }
+}
+
+// ---------------------------------------------------------------- starts
+
+void TurnDraft::receive_running(const ports::StepRunning& running) {
+    auto* batch = touch(running.batch_uuid);
+    auto* step = batch ? batch->find_step(running.step_id) : nullptr;
+    if (!step || step->started || step->attempt != running.attempt) return;
+    const auto age = plausible_age(running.age_ms);
+    step->started = true;
+    step->started_at = context_.now - age;
+    progress_of(*batch).life = true;
+    judge_start(*batch, *step);
+    input_.running.push_back({batch->batch_id, running.step_id, age.count()});
+}
+
+void TurnDraft::receive_start(const ports::StartRequested& request) {
+    ports::StartAnswer answer{request.session, request.batch_uuid, request.step_id,
+                              request.attempt, request.n,          ""};
+    auto* batch = touch(request.batch_uuid);
+    auto* step = batch && batch->session == request.session ? batch->find_step(request.step_id) : nullptr;
+    if (!step || step->attempt != request.attempt || step->is_settled()) {
+        answer.refusal = step ? "ended" : "unknown_step";
+        refused_starts_.push_back(std::move(answer));
+        return;
+    }
+    progress_of(*batch).life = true;
+    // Asked several times before it was answered: the latest question counts.
+    for (std::size_t i = 0; i < starts_.size(); ++i) {
+        if (starts_[i].batch_uuid == request.batch_uuid && starts_[i].step_id == request.step_id) {
+            starts_[i].n = std::max(starts_[i].n, request.n);
+            return;
+        }
+    }
+    input_.starts.push_back({batch->batch_id, request.step_id, step->task_id, request.attempt});
+    starts_.push_back(std::move(answer));
+}
+
+void TurnDraft::record_granted(const std::vector<ports::JudgedStart>& judged) {
+    for (const auto& start : judged) {
+        const auto& answer = starts_[start.index];
+        auto* step = touched_.at(answer.batch_uuid).find_step(answer.step_id);
+        if (start.refusal.empty() && step) step->granted = true;
+    }
+}
+
+// ---------------------------------------------------------------- the end of the draft
+
+void TurnDraft::end_grace(const std::string& batch_uuid) {
+    if (auto* batch = touch(batch_uuid)) progress_of(*batch).grace_over = true;
+}
+
+void TurnDraft::close() {
+    apply_losses();
+    for (auto& [uuid, batch] : touched_) {
+        auto closed = close_batch(batch, progress_of(batch), context_.now, context_.reconcile_grace);
+        if (closed.change) input_.batches.push_back(std::move(*closed.change));
+        if (closed.alert) alerts_.push_back(uuid);
+    }
+    // Batches in ascending order, as the lock order asks.
+    std::sort(input_.batches.begin(), input_.batches.end(),
+              [](const auto& a, const auto& b) { return a.batch_id < b.batch_id; });
+}
+
+}  // namespace tasker::engine
