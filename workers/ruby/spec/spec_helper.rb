@@ -5,7 +5,7 @@ require 'tmpdir'
 require 'yaml'
 require 'stringio'
 require 'fileutils'
-require 'tasker_worker/runtime'
+require 'tasker_worker/cli'
 require 'tasker_worker/testing'
 
 RSpec.configure do |config|

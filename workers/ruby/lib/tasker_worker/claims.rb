@@ -9,7 +9,7 @@ module TaskerWorker
   class Claims
     State = Struct.new(:n, :sent, :due_ms)
 
-    # +send_request+: called with (job, n). +resend_ms+: called for the current value.
+    # +send_request+: called with (attempt, n). +resend_ms+: called for the current value.
     def initialize(send_request:, resend_ms:)
       @send_request = send_request
       @resend_ms = resend_ms
@@ -17,49 +17,50 @@ module TaskerWorker
       @asking = {}
     end
 
-    def add(job)
-      job.claim = State.new(0, {}, 0)
-      @waiting << job
+    def add(attempt)
+      attempt.claim = State.new(0, {}, 0)
+      @waiting << attempt
     end
 
     def empty? = @waiting.empty? && @asking.empty?
     def asking_count = @asking.size
     def count = @waiting.size + @asking.size
 
-    # Asks for up to +free_slots+ more jobs and repeats requests that were not answered.
+    # Asks for up to +free_slots+ more attempts and repeats requests that were not answered.
     def tick(now, free_slots)
-      while free_slots.positive? && (job = @waiting.shift)
-        @asking[key(job.batch.id, job.step_id, job.attempt)] = job
-        ask(job, now)
+      while free_slots.positive? && (attempt = @waiting.shift)
+        @asking[key(attempt.batch.id, attempt.step_id, attempt.number)] = attempt
+        ask(attempt, now)
         free_slots -= 1
       end
       @asking.each_value { |waiting| ask(waiting, now) if waiting.claim.due_ms <= now }
     end
 
     def next_due_ms
-      @asking.each_value.map { |job| job.claim.due_ms }.min
+      @asking.each_value.map { |attempt| attempt.claim.due_ms }.min
     end
 
-    # [the job that may start, with its deadline set; the job to hand back since its window is over]; at
-    # least one is nil. Both are for an answer to nothing, and to a request that was repeated since.
+    # [the attempt that may start, with its deadline set; the attempt to hand back since its window is
+    # over]; at least one is nil. Both are nil for an answer to nothing, and for a late answer to a request
+    # that was repeated since.
     def granted(message, now)
       id = key(message['batch_id'], message['step_id'], message['attempt'])
-      job = @asking[id]
-      sent = job&.claim&.sent&.[](message['n'])
+      attempt = @asking[id]
+      sent = attempt&.claim&.sent&.[](message['n'])
       return [nil, nil] if sent.nil?
 
       deadline = sent + message['start_window_ms']
       if now > deadline
         # A later request is on its way, with a window of its own.
-        return [nil, nil] if message['n'] < job.claim.n
+        return [nil, nil] if message['n'] < attempt.claim.n
 
         return [nil, @asking.delete(id)]
       end
-      job.start_by_ms = deadline
+      attempt.start_by_ms = deadline
       [@asking.delete(id), nil]
     end
 
-    # The job that may not start; nil when nobody asked.
+    # The attempt that may not start; nil when nobody asked.
     def denied(message)
       id = key(message['batch_id'], message['step_id'], message['attempt'])
       return nil unless @asking[id]&.claim&.sent&.key?(message['n'])
@@ -67,23 +68,23 @@ module TaskerWorker
       @asking.delete(id)
     end
 
-    # Takes out the jobs for which the block is true; they will not start.
+    # Takes out the attempts for which the block is true; they will not start.
     def withdraw(&)
       taken, @waiting = @waiting.partition(&)
       taken += @asking.values.select(&)
-      @asking.delete_if { |_, job| taken.include?(job) }
+      @asking.delete_if { |_, attempt| taken.include?(attempt) }
       taken
     end
 
     private
 
-    def ask(job, now)
-      claim = job.claim
+    def ask(attempt, now)
+      claim = attempt.claim
       claim.n += 1
       claim.sent[claim.n] = now
       claim.sent.shift if claim.sent.size > 16
       claim.due_ms = now + @resend_ms.call
-      @send_request.call(job, claim.n)
+      @send_request.call(attempt, claim.n)
     end
 
     def key(batch_id, step_id, attempt) = [batch_id, step_id, attempt]

@@ -1,15 +1,13 @@
 # frozen_string_literal: true
 
 require 'optparse'
+require_relative '../tasker_worker'
+require_relative 'settings'
+require_relative 'worker'
 
 module TaskerWorker
   # The command line of `tasker-worker`: options → Settings → Registry → Worker → exit code.
   class CLI
-    EXIT_OK = 0
-    EXIT_FAILED = 1
-    EXIT_USAGE = 2
-    EXIT_REFUSED = 3
-
     HELP = <<~TEXT
       tasker-worker runs your step handlers for a Tasker orchestrator.
 
@@ -18,29 +16,35 @@ module TaskerWorker
         tasker-worker --require ./handlers.rb                  serve every handler class that file defines
         tasker-worker --require ./handlers.rb --handlers Orders::ShipHandler,Orders::PayHandler
                                                                serve exactly these
-        tasker-worker --templates config/tasks --config config/zeromq.yaml --require ./handlers.rb --capacity 4
+        tasker-worker --require ./handlers.rb --templates config/tasks --strict
+                                                               and compare them with these templates first
 
       A handler is a class with process(task, sequence, step); its name stands in a task template as
-      handler_class. All templates of --templates are read at start. Without --handlers this process serves
-      every class it can resolve; the others are served elsewhere (a Python worker, for example).
+      handler_class. Without --handlers every class derived from TaskerWorker::StepHandler is served, and every
+      other one of that shape in what --require loads. What a handler gets, its configuration too, comes with
+      each step, so no template is needed here. With --templates the classes are compared with them at start.
 
       Options:
     TEXT
 
     AFTER = <<~TEXT
 
-      Environment (an option wins over it, it wins over --config):
+      Environment (an option wins over a variable, a variable over --config):
         TASKER_WORKER_STEPS_ENDPOINT, TASKER_WORKER_RESULTS_ENDPOINT   what this worker connects to
         TASKER_STEPS_ENDPOINT, TASKER_RESULTS_ENDPOINT                 the same for all parts; tcp://*:5555 means loopback
-        TASKER_ENV            which `environments:` section of the templates holds
+        TASKER_ENV            which `environments:` section of the --templates holds
         TASKER_EFFECTS_LOG    append a JSON line at start and end of every handler run (for tests)
       Several endpoints (comma-separated, or the option repeated) are an active orchestrator and its standbys.
 
-      Signals: SIGTERM or SIGINT drains (steps not started go back, running ones finish, reports are
-      flushed); a second one says goodbye and exits, a third one exits at once.
+      Signals: SIGTERM or SIGINT drains: the worker hands back the steps that have not started, finishes the
+      others and waits for the acks. After a second signal it only sends goodbye, after a third not even that.
 
-      Exit codes: 0 drained, everything acknowledged · 1 left with unfinished work or failed ·
-      2 bad option, configuration, template, handler or outbox file · 3 refused by the orchestrator
+      Exit codes:
+        0  drained: everything is reported and acknowledged
+        1  unexpected: a fault of the worker itself
+        2  bad option, configuration, template, handler or outbox file, or a missing library
+        3  refused for good by the orchestrator
+        4  left with unfinished work: the drain limit was over, or a second signal came
 
       Logs are key=value lines on stderr.
     TEXT
@@ -51,7 +55,7 @@ module TaskerWorker
 
     def initialize(out, err)
       @out = out
-      @err = err
+      @err = LogWriter.new(err)
     end
 
     def run(argv)
@@ -61,17 +65,27 @@ module TaskerWorker
       settings = Settings.new(options)
       log = Log.new(level: settings.log_level, io: @err)
       work(settings, registry_for(settings, log), log)
-    rescue OptionParser::ParseError, ConfigurationError => e
-      complain(e.message, EXIT_USAGE)
-    rescue Transport::Failure => e
-      complain(e.message, EXIT_FAILED)
+    rescue OptionParser::ParseError => e
+      complain(in_one_line(e), ExitCode::USAGE)
+    rescue ConfigurationError => e
+      complain(e.message, ExitCode::USAGE)
+    rescue Sockets::Failure => e
+      complain(e.message, ExitCode::UNEXPECTED)
+    ensure
+      @err.close
     end
 
     private
 
+    # OptionParser names what may have been meant in lines of their own, without the dashes.
+    def in_one_line(error)
+      text, meant = error.message.split(/\nDid you mean\?\s*/, 2)
+      meant ? "#{text}; did you mean --#{meant.lines.first.strip}?" : text
+    end
+
     def complain(message, code)
-      hint = code == EXIT_USAGE ? ' (tasker-worker --help)' : ''
-      @err.puts "tasker-worker: #{message}#{hint}"
+      hint = code == ExitCode::USAGE ? ' (tasker-worker --help)' : ''
+      @err.write("tasker-worker: #{message}#{hint}\n")
       code
     end
 
@@ -79,52 +93,64 @@ module TaskerWorker
       # A limit on file sizes is to this process what a full disk is: an error, not a death.
       trap('XFSZ', 'SIG_IGN')
       worker = Worker.new(settings, registry, log: log)
-      %w[TERM INT].each { |signal| trap(signal) { worker.stop || exit!(EXIT_FAILED) } }
+      %w[TERM INT].each do |signal|
+        trap(signal) do
+          worker.stop("SIG#{signal}") || exit!(ExitCode::UNFINISHED)
+        end
+      end
       code = run_worker(worker)
-      return code unless worker.stragglers?
+      return code if worker.handlers_running.zero?
 
       # A handler that hangs would keep the process alive for ever, and threads cannot be killed safely.
-      @err.flush
+      worker.log.warn('handlers still run and end with the process', handlers: worker.handlers_running)
+      @err.close
       exit!(code)
     end
 
     def run_worker(worker)
       worker.run
     rescue Session::Refused => e
-      complain(e.message, EXIT_REFUSED)
+      complain(e.message, ExitCode::REFUSED)
     end
 
     def registry_for(settings, log)
-      settings.requires.each { |file| load_handlers(file) }
-      registry = Registry.new(TemplateSet.load(settings.templates, environment: settings.environment),
-                              only: settings.handlers)
-      unless registry.elsewhere.empty?
-        log.info('handler classes served elsewhere', classes: registry.elsewhere.sort.join(','))
+      settings.requires.each { |file| Handlers.load(file) }
+      return Registry.build(only: settings.handlers) if settings.templates.nil?
+
+      asked = Templates.load(settings.templates, environment: settings.environment).handler_classes
+      Registry.build(only: settings.handlers, asked: asked).tap do |registry|
+        compare(registry.compare(asked), settings, log)
       end
-      registry
     end
 
-    def load_handlers(file)
-      path = File.expand_path(file)
-      File.file?(path) || File.file?("#{path}.rb") ? require(path) : require(file)
-    rescue LoadError => e
-      raise ConfigurationError, "--require #{file}: #{e.message}"
-    rescue StandardError, SyntaxError => e
-      place = e.backtrace&.first
-      raise ConfigurationError,
-            "--require #{file}: #{e.class}: #{e.message.lines.first&.chomp}#{" (#{place})" if place}"
+    def compare(compared, settings, log)
+      compared.unasked.each do |name, meant|
+        hint = "; did you mean #{meant}?" if meant
+        if settings.strict
+          raise ConfigurationError,
+                "handler class #{name} stands in no template of #{settings.templates}#{hint}"
+        end
+
+        log.warn('handler in no template', handler: name, did_you_mean: meant)
+      end
+      elsewhere = compared.elsewhere.keys
+      log.info('served elsewhere', handlers: elsewhere.join(',')) unless elsewhere.empty?
     end
 
-    # Returns the options, or an exit code when --help or --version said all.
+    # Returns the options, or an exit code when only --help or --version was asked for.
     def parse(argv)
       options = { requires: [], namespaces: [] }
       parser = parser_for(options)
       rest = parser.parse(argv)
-      raise OptionParser::InvalidArgument, "unexpected #{rest.first.inspect}" unless rest.empty?
+      raise OptionParser::InvalidArgument, unexpected(rest.first) unless rest.empty?
       return options unless options[:shown]
 
       @out.puts(options[:shown] == :help ? parser.help + AFTER : "tasker-worker #{VERSION}")
-      EXIT_OK
+      ExitCode::DRAINED
+    end
+
+    def unexpected(word)
+      "unexpected #{word.inspect}#{"; did you mean --require #{word}?" if File.file?(word)}"
     end
 
     def parser_for(options)
@@ -142,19 +168,23 @@ module TaskerWorker
       parser.on('--require FILE', 'load FILE (or library) with handlers; repeatable') do |v|
         options[:requires] << v
       end
-      parser.on('--templates DIR', "task templates (default #{Settings::DEFAULTS[:templates]})") do |v|
-        options[:templates] = v
-      end
+      parser.on('--templates DIR', 'compare the handlers with these task templates, *.yaml:',
+                'a class that no template names is a warning') { |v| options[:templates] = v }
+      parser.on('--strict', 'with --templates: such a class stops the start') { options[:strict] = true }
       parser.on('--handlers CLASS,…', Array,
                 'serve exactly these classes; a missing one fails the start') do |v|
-        (options[:handlers] ||= []).concat(v)
+        (options[:handlers] ||= []).concat(listed(v))
       end
-      parser.on('--namespace NS', 'take work of this namespace only; repeatable',
-                '(default: the namespaces of the served templates)') { |v| options[:namespaces] << v }
+      parser.on('--namespace NS,…', '--namespaces NS,…', Array,
+                'take work of these namespaces only; repeatable (default *)') do |v|
+        options[:namespaces].concat(listed(v))
+      end
     end
 
+    def listed(words) = words.compact.map(&:strip).reject(&:empty?)
+
     def process_options(parser, options)
-      parser.on('--worker-id NAME', 'stable name of this worker (default ruby@HOSTNAME)') do |v|
+      parser.on('--worker-id NAME', 'name of this worker (default HOST-ruby-PID)') do |v|
         options[:worker_id] = v
       end
       parser.on('--capacity N', Integer, 'handlers at once (default 10)') { |v| options[:capacity] = v }
@@ -181,7 +211,7 @@ module TaskerWorker
     end
 
     def wire_options(parser, options)
-      parser.on('--silence-ms N', Integer, 'connect anew when nothing was heard for so long;',
+      parser.on('--silence-ms N', Integer, 'connect anew when nothing was received for so long;',
                 'at least 5 heartbeats (default 5000)') { |v| options[:silence_ms] = v }
       parser.on('--reconnect-max-ms N', Integer, 'longest pause between tries to connect',
                 '(default 2000)') { |v| options[:reconnect_max_ms] = v }

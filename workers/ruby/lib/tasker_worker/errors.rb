@@ -37,7 +37,14 @@ module TaskerWorker
     end
 
     def wire_fields
-      { 'retryable' => true, 'retry_after_seconds' => retry_after }.compact
+      { 'retryable' => true, 'retry_after_seconds' => json_number(retry_after) }.compact
+    end
+
+    private
+
+    # A Rational or a BigDecimal would become text on the wire.
+    def json_number(number)
+      number.nil? || number.is_a?(Integer) ? number : number.to_f
     end
   end
 

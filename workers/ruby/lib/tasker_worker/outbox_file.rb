@@ -229,7 +229,7 @@ module TaskerWorker
              '(look at it, then move it away or remove that line)')
     end
 
-    # What a whole, undamaged record says; else nil.
+    # The content of a whole, undamaged record; else nil.
     def body_of(line)
       return nil unless line.match?(/\A[AD] \h{8} .*\n\z/nm)
 

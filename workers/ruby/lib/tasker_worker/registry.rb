@@ -1,107 +1,116 @@
 # frozen_string_literal: true
 
 module TaskerWorker
-  # The handlers of this process: one object per template step, built at start, found by
-  # (namespace, task, version, step) or by handler class in O(1).
+  # The handler classes that this process serves, and their objects. A step brings its own handler_config: for
+  # each pair of a class and a configuration one object is built, by the first step that needs it, and kept
+  # (the OBJECTS_MAX used last). Socket thread only, except for Entry#object.
   class Registry
-    attr_reader :handlers, :namespaces, :elsewhere
+    OBJECTS_MAX = 1000
 
-    # +templates+: TemplateSet. +only+: handler class names that must be served, nil for every class
-    # that resolves. Raises ConfigurationError when a wanted class is missing, cannot be built, or when
-    # nothing would be served.
-    def initialize(templates, only: nil)
-      @by_step = {}
-      @by_class = {}
-      @elsewhere = []
-      check_wanted(templates, only) if only
-      templates.steps.group_by(&:handler_class).each do |name, steps|
-        next if only && !only.include?(name)
+    # A handler object and how it is built: by a handler thread, since a constructor may take its time.
+    class Entry
+      def self.of(object) = new(nil, nil, object)
 
-        klass = resolve(name)
-        klass ? add(klass, name, steps) : refuse_or_skip(name, steps, only)
+      def initialize(klass, config, object = nil)
+        @klass = klass
+        @config = config
+        @object = object
+        @mutex = Mutex.new unless object
       end
-      nothing_served(templates) if @by_class.empty?
-      @handlers = @by_class.keys.sort.freeze
-      freeze
-    end
 
-    # The handler object for a delivered step, nil when this process does not serve it. A step that the
-    # templates on this machine do not know is served by its class, with an empty config of its own
-    # (its handler_config still comes with the step).
-    def lookup(namespace, task, version, step, handler_class)
-      known = @by_step.dig(namespace, task, version, step)
-      return known[1] if known && known[0] == handler_class
-
-      @by_class[handler_class]
-    end
-
-    def serves?(handler_class) = @by_class.key?(handler_class)
-
-    private
-
-    def add(klass, name, steps)
-      steps.each do |step|
-        by_version = (@by_step[step.namespace] ||= {})[step.task] ||= {}
-        (by_version[step.version] ||= {})[step.name] = [name, build(klass, step.handler_config, step)]
+      # The object; whatever its constructor raises is raised here, and the next step tries again.
+      def object
+        @object || @mutex.synchronize { @object ||= made }
       end
-      @by_class[name] = build(klass, {}.freeze, steps.first)
-      @namespaces = ((@namespaces || []) | steps.map(&:namespace)).sort
-    end
 
-    def resolve(name)
-      klass = name.split('::').reduce(Object) do |scope, part|
-        # Object's own constants must not answer for a nested name: Foo::String is not ::String.
-        return nil unless scope.const_defined?(part, scope.equal?(Object))
+      # The object, or the class while there is none.
+      def handler = @object || @klass
 
-        scope.const_get(part, scope.equal?(Object))
+      private
+
+      def made
+        object = @klass.new(config: @config)
+        %i[retry_on fail_on].each { |list| Verdict.names_of(object, list) }
+        object
       end
-      klass if klass.is_a?(Class)
-    rescue NameError
-      # Not a constant's name at all (a dotted Python path): served elsewhere.
-      nil
     end
 
-    def build(klass, config, step)
-      handler = klass.new(config: config)
-      return handler if handler.respond_to?(:process)
+    # Handler classes against templates, each with the name that may have been meant: `unasked` are served
+    # here and stand in no template, `elsewhere` stand in one and are not served here.
+    Comparison = Struct.new(:unasked, :elsewhere)
 
-      raise ConfigurationError, "#{where(step)}: #{klass.name} has no method process(task, sequence, step)"
-    rescue ConfigurationError
-      raise
-    rescue StandardError => e
-      raise ConfigurationError, "#{where(step)}: #{klass.name}.new(config: …) raised #{e.class}: #{e.message}"
+    # The classes to serve: those of +only+, else all that are declared, and those of +asked+ (the handler
+    # classes of templates) that this process has. Raises ConfigurationError when one of +only+ is missing,
+    # when one cannot be a handler, and when there is none.
+    def self.build(only: nil, asked: [])
+      declared = Handlers.declared
+      classes = if only
+                  only.to_h { |name| [name, wanted(name, declared)] }
+                else
+                  declared.merge(asked.to_h { |name| [name, Handlers.resolve(name)] }.compact)
+                end
+      return new(classes) unless classes.empty?
+
+      raise ConfigurationError, "there is no handler to serve: #{why_none}"
     end
 
-    def refuse_or_skip(name, steps, only)
-      unless only
-        @elsewhere << name
-        return
+    def self.wanted(name, declared)
+      found = Handlers.resolve(name)
+      return found if found
+
+      hint = Handlers.did_you_mean(name, declared.keys)
+      undeclared = Handlers.undeclared
+      hint = "; #{undeclared}" if hint.empty? && !undeclared.empty?
+      raise ConfigurationError, "handler class #{name} is missing: --handlers asks for it, but no " \
+                                "--require defines it#{hint}"
+    end
+
+    def self.why_none
+      files = Handlers.loaded_names
+      if files.empty?
+        return 'name the file of your handlers with --require, and derive each class from ' \
+               'TaskerWorker::StepHandler'
       end
-      raise ConfigurationError,
-            "#{where(steps.first)}: handler class #{name} was asked for with --handlers but is not defined " \
-            '(name its file with --require)'
+
+      hints = Handlers.undeclared
+      return "#{files} defines none; #{hints}" unless hints.empty?
+
+      "#{files} has no class with a public method #{Handlers::PROCESS}; derive one from " \
+        'TaskerWorker::StepHandler'
+    end
+    private_class_method :wanted, :why_none
+
+    # +classes+: {name => class}. Raises ConfigurationError when one cannot be a handler.
+    def initialize(classes, objects_max: OBJECTS_MAX)
+      classes.each { |name, klass| Handlers.check(name, klass) }
+      @classes = classes
+      @objects_max = objects_max
+      @entries = {}
     end
 
-    def check_wanted(templates, only)
-      known = templates.steps.map(&:handler_class)
-      missing = only.find { |name| !known.include?(name) }
-      return unless missing
+    def handlers = @classes.keys.sort
 
-      raise ConfigurationError,
-            "--handlers: no template in #{templates.dir} uses handler class #{missing} " \
-            "(known: #{known.uniq.sort.join(', ')})"
+    # The Entry for a step of that class and configuration; nil when the class is not served here.
+    def find(name, config)
+      klass = @classes[name]
+      return nil if klass.nil?
+
+      # Both parts are compared with eql?, so 1, 1.0 and "1" are three configurations.
+      key = config.empty? ? name : [name, config]
+      entry = @entries.delete(key) || Entry.new(klass, config)
+      @entries[key] = entry
+      @entries.shift if @entries.size > @objects_max
+      entry
     end
 
-    def nothing_served(templates)
-      example = templates.steps.first
-      detail = example ? ", for example #{example.handler_class} (#{where(example)})" : ''
-      raise ConfigurationError,
-            "none of the handler classes in #{templates.dir} is defined in this process#{detail}; " \
-            'name the files that define them with --require'
-    end
-
-    def where(step)
-      "#{step.file}: step #{step.name}"
+    # +asked+: the handler classes of all templates.
+    def compare(asked)
+      here = @classes.keys - asked
+      there = asked - @classes.keys
+      Comparison.new(here.sort.to_h do |name|
+                       [name, Handlers.suggestion(name, there.empty? ? asked : there)]
+                     end,
+                     there.sort.to_h { |name| [name, Handlers.suggestion(name, here)] })
     end
   end
 end

@@ -50,9 +50,10 @@ module TaskerWorker
         %("steps":[#{steps.join(',')}]})
     end
 
-    def partial(job, sequence, outcome)
-      %(#{PARTIAL}#{job.batch.id_json},"step_id":#{job.step_id},"attempt":#{job.attempt},) +
-        %("status":"#{outcome.status}"#{output_json(outcome)}#{@worker},"session":"#{job.batch.session}",) +
+    def partial(attempt, sequence, outcome)
+      batch = attempt.batch
+      %(#{PARTIAL}#{batch.id_json},"step_id":#{attempt.step_id},"attempt":#{attempt.number},) +
+        %("status":"#{outcome.status}"#{output_json(outcome)}#{@worker},"session":"#{batch.session}",) +
         %("sequence":#{sequence},"timestamp":"#{Clock.timestamp}",) +
         %("execution_time_ms":#{outcome.execution_ms}})
     end

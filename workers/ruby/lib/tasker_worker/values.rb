@@ -42,34 +42,41 @@ module TaskerWorker
 
   # The task a step belongs to. +context+ is the submitted JSON object, deeply frozen, keys are strings.
   class Task < Value
-    attribute :task_id, Types::Id
-    attribute :namespace, Types::Text
-    attribute :name, Types::Text
-    attribute :version, Types::Text
-    attribute :context, Types::Map
+    attribute :task_id, Wire::Types::Id
+    attribute :namespace, Wire::Types::Text
+    attribute :name, Wire::Types::Text
+    attribute :version, Wire::Types::Text
+    attribute :context, Wire::Types::Map
   end
 
   # A finished parent step: its name and its results (nil when it stored none).
-  class PreviousStep < Value
-    attribute :name, Types::Text
-    attribute :results, Types::Any
+  class ParentStep < Value
+    attribute :name, Wire::Types::Text
+    attribute :results, Wire::Types::Any
   end
 
   # What is known around the step: its place in the batch and the results of its direct parents.
   class Sequence < Value
-    attribute :sequence_number, Types::Ordinal
-    attribute :total_steps, Types::Ordinal
-    attribute :previous_results, Types::Map
+    attribute :sequence_number, Wire::Types::Ordinal
+    attribute :total_steps, Wire::Types::Ordinal
+    attribute :previous_results, Wire::Types::Map
 
-    # Results of the direct parent +name+; nil when it stored none or is no direct parent.
+    # Results of the direct parent +name+; nil when it stored none. Raises NotFoundError (the step ends in
+    # error) when it is no direct parent: a misspelt name must not put nil into what is stored.
+    # `find_step_by_name` asks without that.
     def get_results(name)
-      previous_results[name.to_s]
+      previous_results.fetch(name.to_s) do |key|
+        known = previous_results.keys.sort.join(', ')
+        known = 'none, since this step has no parents' if known.empty?
+        raise NotFoundError.new("#{key.inspect[0, 200]} is no direct parent of this step; there are " \
+                                "results of: #{known}", resource_type: 'step_results')
+      end
     end
 
-    # The direct parent +name+ as PreviousStep, or nil when there is none of that name.
+    # The direct parent +name+ as ParentStep, or nil when there is none of that name.
     def find_step_by_name(name)
       key = name.to_s
-      PreviousStep.new(name: key, results: previous_results[key]) if previous_results.key?(key)
+      ParentStep.new(name: key, results: previous_results[key]) if previous_results.key?(key)
     end
   end
 
@@ -92,24 +99,25 @@ module TaskerWorker
   # The attempt at hand. +attempt+ counts from 1; +timeout_ms+ counts from the handler's start;
   # +idempotency_key+ is the same for all attempts of a step.
   class Step < Value
-    attribute :step_id, Types::Id
-    attribute :name, Types::Text
-    attribute :handler_class, Types::Name
-    attribute :handler_config, Types::Map
-    attribute :attempt, Types::Ordinal
-    attribute :retry_limit, Types::Ordinal
-    attribute :timeout_ms, Types::Millis
-    attribute :idempotency_key, Types::Text
-    attribute :claim_first, Types::Flag
-    attribute :cancel_flag, Types::Any
+    attribute :step_id, Wire::Types::Id
+    attribute :name, Wire::Types::Text
+    attribute :handler_class, Wire::Types::Name
+    attribute :handler_config, Wire::Types::Map
+    attribute :attempt, Wire::Types::Ordinal
+    attribute :retry_limit, Wire::Types::Ordinal
+    attribute :timeout_ms, Wire::Types::Millis
+    attribute :idempotency_key, Wire::Types::Text
+    attribute :claim_first, Wire::Types::Flag
+    attribute :cancel_flag, Wire::Types::Any
 
-    # True once the orchestrator has cancelled this attempt or its time is over.
+    # True once the orchestrator has cancelled this attempt, its time is over, or its worker leaves soon.
     # A long handler asks now and then and ends early.
     def cancelled?
       cancel_flag.set?
     end
 
-    # Why it is not wanted: the orchestrator's words, or `timeout`; nil while it is wanted.
+    # Why it is not wanted: the words of whoever cancelled it, `timeout`, or `draining` shortly before a drain
+    # ends; nil while it is wanted.
     def cancel_reason = cancel_flag.reason
 
     def to_h = super.except(:cancel_flag)

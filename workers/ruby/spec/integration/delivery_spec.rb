@@ -10,9 +10,10 @@ RSpec.describe 'A worker process and its orchestrator' do
   it 'introduces itself, proves its steps topic and beats' do
     worker = start_worker('--worker-id', 'w-1', '--capacity', '3')
     hello = orchestrator.handshake
+    expect(hello['sdk_version']).to eq(TaskerWorker::VERSION)
     expect(hello.fields).to include('worker_id' => 'w-1', 'capacity' => 3,
                                     'prefetch' => 2, 'language' => 'ruby',
-                                    'namespaces' => ['spec'], 'pid' => worker.pid,
+                                    'namespaces' => ['*'], 'pid' => worker.pid,
                                     'held' => [], 'running' => [])
     expect(hello['handlers']).to include('Spec::EchoHandler', 'Spec::GateHandler')
     beat = orchestrator.take('worker_heartbeat') { |message| message['seen_n'].positive? }
@@ -20,10 +21,29 @@ RSpec.describe 'A worker process and its orchestrator' do
                                    'free' => 3)
   end
 
+  it 'accepts and completes a batch without steps' do
+    start_worker
+    orchestrator.handshake
+    id = orchestrator.batch
+    expect(orchestrator.take('batch_accepted')['batch_id']).to eq(id)
+    expect(orchestrator.take('batch_completion').fields)
+      .to include('batch_id' => id, 'sequence' => 1, 'total_steps' => 0, 'step_summaries' => [])
+  end
+
+  it 'runs a step by the handler that it names, whatever class its batch has' do
+    start_worker
+    orchestrator.handshake
+    orchestrator.batch({ step_id: 1 }, { step_id: 2, handler: 'Spec::EchoHandler' },
+                       handler: 'Nobody::Handler')
+    expect(orchestrator.take('partial_result')['step_id']).to eq(2)
+    expect(orchestrator.take('batch_rejected')['steps'])
+      .to eq([{ 'step_id' => 1, 'attempt' => 1, 'reason' => 'unknown_handler' }])
+  end
+
   it 'runs a batch and reports each step and the completion' do
     start_worker
     orchestrator.handshake
-    id = orchestrator.batch({ step_id: 11, context: { 'a' => 'ä' },
+    id = orchestrator.batch({ step_id: 11, context: { 'a' => 'ä' }, config: { 'from' => 'step' },
                               previous: { 'p' => { 'x' => 1 }, 'q' => nil } },
                             { step_id: 12, attempt: 2 })
     expect(orchestrator.take('batch_accepted')['batch_id']).to eq(id)
@@ -34,7 +54,7 @@ RSpec.describe 'A worker process and its orchestrator' do
     first = partials.find { |partial| partial['step_id'] == 11 }
     expect(first['output']).to eq('context' => { 'a' => 'ä' },
                                   'previous' => { 'p' => { 'x' => 1 }, 'q' => nil },
-                                  'attempt' => 1, 'config' => { 'from' => 'template' })
+                                  'attempt' => 1, 'config' => { 'from' => 'step' })
     expect(completion.fields).to include('batch_id' => id, 'total_steps' => 2, 'completed_steps' => 2,
                                          'failed_steps' => 0, 'in_progress_steps' => 0, 'sequence' => 3)
     expect((partials << completion).map { |message| message['sequence'] }).to contain_exactly(1, 2, 3)
@@ -54,6 +74,25 @@ RSpec.describe 'A worker process and its orchestrator' do
                                            'error_type' => 'RetryableError')
     expect(reports[2]['status']).to eq('error')
     expect(reports[2]['error']).to include('retryable' => false, 'error_code' => 'no_way')
+  end
+
+  it 'goes on after a handler that ended its thread, and after one that forked' do
+    effects = File.join(dir, 'effects.log')
+    start_worker('--capacity', '1', '--prefetch', '10', env: { 'TASKER_EFFECTS_LOG' => effects })
+    orchestrator.handshake
+    kinds = %w[thread fork thread fork]
+    orchestrator.batch(*kinds.each_with_index.map do |kind, index|
+      { step_id: index + 1, name: 'lost', context: { 'kind' => kind } }
+    end, handler: 'Spec::LostHandler')
+    completion = orchestrator.take('batch_completion')
+    expect(completion.fields).to include('completed_steps' => 2, 'failed_steps' => 2)
+    reports = orchestrator.all('partial_result').sort_by { |message| message['step_id'] }
+    expect(reports.map { |message| message['error']&.fetch('error_code') })
+      .to eq(['thread_ended', nil, 'thread_ended', nil])
+    expect(effects_in(effects).select { |line| line['event'] == 'end' }.map { |line| line['step_id'] })
+      .to eq([2, 4])
+    beat = orchestrator.take('worker_heartbeat') { |message| message['running'].empty? }
+    expect(beat['free']).to eq(1)
   end
 
   it 'never sends an output that is no JSON or too large' do
@@ -124,7 +163,7 @@ RSpec.describe 'A worker process and its orchestrator' do
     orchestrator.control('ack', session: orchestrator.session, batches: [{ batch_id: id, sequences: [2] }],
                                 rejected: [{ batch_id: id, sequence: 1, code: 'wrong_session' }])
     orchestrator.take('worker_heartbeat') { |beat| beat['unacked'].empty? }
-    expect(worker.log).to include('code=wrong_session')
+    orchestrator.until('the log line') { worker.log.include?('code=wrong_session') }
   end
 
   it 'refuses what it cannot take' do
@@ -148,6 +187,69 @@ RSpec.describe 'A worker process and its orchestrator' do
                                                                     'completed_steps' => 1)
   end
 
+  def reasons(rejected) = rejected['steps'].to_h { |step| [step['step_id'], step['reason']] }
+
+  it 'hands back a batch that is over the announced size, whole, and again when it is repeated' do
+    effects = File.join(dir, 'effects.log')
+    start_worker(env: { 'TASKER_EFFECTS_LOG' => effects })
+    orchestrator.limits = orchestrator.limits.merge('batch_bytes' => 2000)
+    orchestrator.handshake(resend_ms: 60_000)
+    large = [{ step_id: 1, context: { 'x' => 'y' * 2000 } }, { step_id: 2, handler: 'Nobody::Handler' }]
+    id = orchestrator.batch(*large)
+    rejected = orchestrator.take('batch_rejected')
+    expect(reasons(rejected)).to eq(1 => 'too_large', 2 => 'too_large')
+    frame = orchestrator.frames.find { |text| text.include?('"batch_rejected"') }
+    orchestrator.batch(*large, id: id)
+    orchestrator.until('the same answer again') { orchestrator.frames.count(frame) == 2 }
+    orchestrator.ack(rejected)
+    orchestrator.batch({ step_id: 3 })
+    orchestrator.take('batch_completion')
+    expect(orchestrator.all('batch_accepted').map { |message| message['batch_id'] }).not_to include(id)
+    expect(effects_in(effects).map { |line| line['step_id'] }).to eq([3, 3])
+  end
+
+  it 'hands back a batch that is nested deeper than announced' do
+    start_worker
+    orchestrator.handshake
+    orchestrator.batch({ step_id: 1, context: nested(70) }) # over the default, 64
+    expect(reasons(orchestrator.take('batch_rejected'))).to eq(1 => 'too_large')
+    orchestrator.limits = orchestrator.limits.merge('depth' => 10)
+    orchestrator.welcome
+    orchestrator.batch({ step_id: 2, context: nested(10) })
+    expect(reasons(orchestrator.take('batch_rejected'))).to eq(2 => 'too_large')
+    orchestrator.batch({ step_id: 3 })
+    orchestrator.take('batch_completion')
+  end
+
+  it 'drops what is over a limit and is no batch' do
+    worker = start_worker
+    orchestrator.limits = orchestrator.limits.merge('batch_bytes' => 2000, 'depth' => 10)
+    orchestrator.handshake
+    orchestrator.control('cancel', session: orchestrator.session, reason: 'r' * 2000, steps: [])
+    orchestrator.control('cancel', session: orchestrator.session, reason: 'r', steps: [], more: nested(10))
+    orchestrator.batch({ step_id: 1, context: { 'x' => 'y' * (33 * 1024 * 1024) } }) # not even read
+    orchestrator.until('three complaints') { worker.log.scan(/code=too_(?:large|deep)/).size == 3 }
+    orchestrator.batch({ step_id: 2 })
+    orchestrator.take('batch_completion')
+    expect(orchestrator.all('batch_rejected')).to be_empty
+  end
+
+  it 'keeps outputs within the announced size and depth' do
+    start_worker
+    orchestrator.limits = orchestrator.limits.merge('result_bytes' => 1000, 'depth' => 10)
+    orchestrator.handshake
+    bad = { name: 'badoutput', handler: 'Spec::BadOutputHandler', context: { 'kind' => 'deep' } }
+    orchestrator.batch({ step_id: 1, context: { 'x' => 'y' * 1000 } }, { step_id: 2, **bad }, { step_id: 3 })
+    orchestrator.take('batch_completion')
+    errors = orchestrator.all('partial_result').to_h { |report| [report['step_id'], report['error'] || {}] }
+    expect(errors.transform_values { |error| error['error_code'] })
+      .to eq(1 => 'output_too_large', 2 => 'output_too_deep', 3 => nil)
+    expect(errors[2].values_at('error_type', 'retryable')).to eq(['OutputError', false])
+  end
+
+  # An object of so many levels.
+  def nested(levels) = levels.times.reduce(1) { |inner, _| { 'n' => inner } }
+
   it 'reports a time-out, keeps the slot taken, and drops the late result' do
     worker = start_worker('--capacity', '1', '--prefetch', '1')
     orchestrator.handshake
@@ -169,7 +271,7 @@ RSpec.describe 'A worker process and its orchestrator' do
     orchestrator.batch({ step_id: 3 })
     third = orchestrator.take('partial_result') { |message| message['step_id'] == 3 }
     expect(third['status']).to eq('completed')
-    expect(worker.log).to include('result of a timed-out handler dropped')
+    orchestrator.until('the log line') { worker.log.include?('late result dropped') }
     expect(orchestrator.frames.grep(/"partial_result".*"step_id":1,.*"completed"/)).to be_empty
   end
 
@@ -215,6 +317,24 @@ RSpec.describe 'A worker process and its orchestrator' do
     expect(Process.clock_gettime(Process::CLOCK_MONOTONIC) - from).to be < 5
     open_gate
     expect(orchestrator.take('batch_completion')['completed_steps']).to eq(2)
+  end
+
+  it 'beats on, and ends, while nobody reads its log' do
+    _reader, writer = IO.pipe
+    worker = start_worker('--capacity', '2', stderr: writer)
+    writer.close
+    orchestrator.handshake(heartbeat_ms: 100)
+    orchestrator.batch({ step_id: 1, timeout_ms: 300 }, handler: 'Spec::NoisyHandler')
+    report = orchestrator.take('partial_result') { |message| final?(message) }
+    expect(report['error']).to include('error_type' => 'TimeoutError', 'handler_stopped' => false)
+    # Their log lines find no room any more.
+    orchestrator.batch(*3.times.map { |n| { step_id: n + 2 } })
+    2.times { orchestrator.take('batch_completion') }
+    5.times { orchestrator.take('worker_heartbeat') { |beat| beat['running'].size == 1 } }
+    orchestrator.auto_ack = true
+    worker.signal('TERM')
+    expect(orchestrator.take('goodbye')['reason']).to eq('handlers_running')
+    expect(exit_code_of(worker)).to eq(0)
   end
 
   it 'starts a claim_first step only with a fitting grant' do
@@ -309,6 +429,47 @@ RSpec.describe 'A worker process and its orchestrator' do
     expect(started).to contain_exactly(1, 2)
   end
 
+  # [level, msg, fields] of every line of the worker's log.
+  def log_of(worker)
+    worker.log.lines.map do |line|
+      pairs = line.chomp.scan(/(\w+)=("(?:[^"\\]|\\.)*"|\S+)/).to_h
+      fields = pairs.transform_values { |text| text.start_with?('"') ? JSON.parse(text) : text }
+      [fields.delete('level'), fields.delete('msg'), fields]
+    end
+  end
+
+  it 'logs each event with the names that all SDKs share' do
+    worker = start_worker('--worker-id', 'w-1')
+    orchestrator.handshake
+    id = orchestrator.batch({ step_id: 1, name: 'fail' }, { step_id: 2, handler: 'Nobody::Handler' },
+                            handler: 'Spec::FailHandler')
+    orchestrator.auto_ack = true
+    orchestrator.batch({ step_id: 3 })
+    2.times { orchestrator.take('batch_completion') }
+    orchestrator.control('drain', session: 'f' * 16, deadline_ms: 1) # not for this session
+    orchestrator.control('drain', session: orchestrator.session, deadline_ms: 5000)
+    orchestrator.control('ack', session: orchestrator.session, rejected: [],
+                                batches: [{ batch_id: id, sequences: [1, 2, 3] }])
+    expect(exit_code_of(worker)).to eq(0)
+    lines = log_of(worker)
+    who = { 'worker_id' => 'w-1', 'session' => orchestrator.session }
+    expect(lines.drop_while { |_, msg,| msg != 'worker starts' }.map(&:last)).to all(include(who))
+    expect(lines.assoc('info').last).to include('namespaces' => '*') # the first line of that level: it starts
+    found = lines.to_h { |level, msg, fields| [msg, [level, fields.keys - %w[time worker_id session]]] }
+    step = %w[task_id step_id attempt step_name batch_id]
+    expect(found).to include(
+      'worker starts' => ['info', %w[pid capacity handlers namespaces steps_endpoints results_endpoints]],
+      'new epoch' => ['info', %w[epoch orchestrator_id]], 'welcomed' => ['info', %w[epoch orchestrator_id]],
+      'ready' => ['info', %w[epoch orchestrator_id]],
+      'steps handed back' => ['info', %w[batch_id reason steps]],
+      'step completed' => ['debug', step + %w[execution_ms]],
+      'step failed' => ['warn', step + %w[status error_type error_code error execution_ms backtrace]],
+      'message for another session ignored' => ['error', ['message_type']],
+      'draining' => ['info', %w[reason limit_ms unfinished unacked]],
+      'goodbye' => ['info', %w[reason exit_code]]
+    )
+  end
+
   it 'ignores messages it cannot understand and goes on' do
     worker = start_worker
     orchestrator.handshake
@@ -316,6 +477,8 @@ RSpec.describe 'A worker process and its orchestrator' do
     orchestrator.steps('step_batch_request', batch_id: 'x', handler_class: 'Spec::EchoHandler', steps: [])
     orchestrator.batch({ step_id: 9 })
     orchestrator.take('batch_completion')
-    expect(worker.log).to include('code=unknown_type', 'code=out_of_range')
+    orchestrator.until('both log lines') do
+      %w[unknown_type out_of_range].all? { |code| worker.log.include?("code=#{code}") }
+    end
   end
 end

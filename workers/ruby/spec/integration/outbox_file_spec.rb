@@ -128,7 +128,7 @@ RSpec.describe 'A worker with an outbox file' do
     limit_files(worker, 'unlimited')
     reported = Array.new(4) { orchestrator.take('partial_result')['step_id'] }
     expect(reported).to eq([3, 4, 5, 6])
-    expect(worker.log).to include('the outbox file can be written again')
+    orchestrator.until('the log line') { worker.log.include?('the outbox file can be written again') }
   end
 
   def limit_files(worker, size)

@@ -5,10 +5,34 @@ require 'integration'
 RSpec.describe 'The life of a session' do
   include_context 'with a fake orchestrator'
 
-  it 'repeats hello until it is answered' do
+  # When the next +count+ hellos come, in seconds, and the sessions they name.
+  def times_of_hellos(count)
+    hellos = Array.new(count) do
+      hello = orchestrator.take('hello')
+      [Process.clock_gettime(Process::CLOCK_MONOTONIC), hello['session']]
+    end
+    hellos.transpose
+  end
+
+  it 'repeats hello each second until it is answered' do
+    orchestrator.heartbeats = false # they would bring the series of a new epoch
     start_worker
-    hellos = Array.new(3) { orchestrator.take('hello') }
-    expect(hellos.map { |hello| hello['session'] }.uniq.size).to eq(1)
+    # The very first may be lost while the connection comes up.
+    times, sessions = times_of_hellos(4)
+    expect(times.each_cons(2).map { |before, after| after - before }.last(2)).to all(be_between(0.8, 1.5))
+    expect(sessions.uniq.size).to eq(1)
+  end
+
+  it 'says hello to a higher epoch at once, after 100 ms, and then each second' do
+    start_worker
+    orchestrator.handshake
+    orchestrator.epoch = 2
+    from = Process.clock_gettime(Process::CLOCK_MONOTONIC)
+    orchestrator.control('heartbeat', n: 1)
+    times, = times_of_hellos(3)
+    expect(times[0] - from).to be < 0.5
+    expect(times[1] - times[0]).to be_between(0.05, 0.6)
+    expect(times[2] - times[1]).to be_between(0.8, 1.5)
   end
 
   it 'says hello with its inventory at once when a higher epoch is heard, and drops lower ones' do
@@ -73,7 +97,25 @@ RSpec.describe 'The life of a session' do
     expect(exit_code_of(worker)).to eq(0)
   end
 
-  it 'leaves with code 1 when the drain limit is over and a handler still runs' do
+  it 'asks handlers to stop before a drain ends, and takes a shorter deadline' do
+    worker = start_worker('--drain-timeout', '600')
+    orchestrator.handshake
+    orchestrator.auto_ack = true
+    orchestrator.batch({ step_id: 1, context: { 'gate' => gate('never'), 'stoppable' => true } },
+                       handler: 'Spec::GateHandler')
+    orchestrator.take('partial_result')
+    worker.signal('TERM')
+    orchestrator.until('the drain') { worker.log.include?('msg=draining') }
+    orchestrator.control('drain', session: orchestrator.session, deadline_ms: 3_600_000) # longer: no change
+    orchestrator.control('drain', session: orchestrator.session, deadline_ms: 1000)
+    report = orchestrator.take('partial_result') { |message| message['status'] != 'in_progress' }
+    expect(report['error']['message']).to eq('stopped: draining')
+    expect(orchestrator.take('goodbye')['reason']).to eq('drained')
+    expect(exit_code_of(worker)).to eq(0)
+    expect(worker.log.scan('msg=draining').size).to eq(2)
+  end
+
+  it 'leaves with code 4 when the drain limit is over and a handler still runs' do
     worker = start_worker('--drain-timeout', '0.3')
     orchestrator.handshake
     orchestrator.batch({ step_id: 1, name: 'gate', context: { 'gate' => gate } },
@@ -81,7 +123,7 @@ RSpec.describe 'The life of a session' do
     orchestrator.take('worker_heartbeat') { |beat| beat['running'].any? }
     worker.signal('INT')
     expect(orchestrator.take('goodbye')['reason']).to eq('deadline')
-    expect(exit_code_of(worker)).to eq(1)
+    expect(exit_code_of(worker)).to eq(4)
   end
 
   it 'never starts a batch of the very last moment' do
@@ -125,7 +167,29 @@ RSpec.describe 'The life of a session' do
     orchestrator.until('the drain') { worker.log.include?('draining') }
     worker.signal('TERM')
     expect(orchestrator.take('goodbye')['reason']).to eq('interrupted')
+    expect(exit_code_of(worker)).to eq(4)
+  end
+
+  it 'stops with code 2 at an endpoint or an outbox that cannot be used' do
+    long = "ipc://#{dir}/#{'x' * 200}"
+    at_no_place = start_worker(endpoints: ['--steps-endpoint', long, '--results-endpoint', long])
+    without_folder = start_worker('--outbox', File.join(dir, 'no', 'folder'))
+    expect([at_no_place, without_folder].map { |worker| exit_code_of(worker) }).to eq([2, 2])
+    expect(at_no_place.log).to match(/^tasker-worker: cannot connect to ipc:.*too long/)
+    expect(without_folder.log).to match(%r{^tasker-worker: .*no/folder})
+  end
+
+  it 'says goodbye and exits with code 1 when the worker itself fails' do
+    broken = File.join(dir, 'broken.rb')
+    File.write(broken, <<~RUBY)
+      TaskerWorker::Work.prepend(Module.new { def cancel(_message) = raise('a fault of the worker') })
+    RUBY
+    worker = start_worker('--require', broken)
+    orchestrator.handshake
+    orchestrator.control('cancel', session: orchestrator.session, reason: 'test', steps: [])
+    expect(orchestrator.take('goodbye')['reason']).to eq('crashed')
     expect(exit_code_of(worker)).to eq(1)
+    expect(worker.log).to include('a fault of the worker')
   end
 
   it 'rebuilds its sockets when the orchestrator is silent' do
@@ -142,7 +206,8 @@ RSpec.describe 'The life of a session' do
     orchestrator.messages.clear
     hello = orchestrator.take('hello')
     expect(hello['session']).to eq(orchestrator.session)
-    expect(worker.log.scan('no word from the orchestrator').size).to eq(1)
+    orchestrator.until('the log line') { worker.log.include?('nothing received from the orchestrator') }
+    expect(worker.log.scan('nothing received from the orchestrator').size).to eq(1)
     orchestrator.heartbeats = true
     orchestrator.handshake
     orchestrator.batch({ step_id: 1 })
@@ -152,7 +217,7 @@ RSpec.describe 'The life of a session' do
   it 'finds an orchestrator that is started later' do
     orchestrator.close
     worker = start_worker
-    orchestrator.wait('the first hello into the void') { worker.log.include?('msg=started') }
+    orchestrator.wait('the first hello into the void') { worker.log.include?('msg="worker starts"') }
     orchestrator.open
     orchestrator.handshake
     orchestrator.batch({ step_id: 1 })
@@ -183,6 +248,8 @@ RSpec.describe 'The life of a session' do
                                  handler: 'Spec::GateHandler')
     orchestrator.take('partial_result') { |message| message['status'] == 'in_progress' }
     orchestrator.messages.clear
+    # A refusal of the epoch that has welcomed the worker would be another worker's.
+    orchestrator.epoch += 1
     orchestrator.control('refused', code: 'duplicate_session', message: 'taken', retry_ms: 10)
     orchestrator.until('another session') do
       orchestrator.all('hello').any? do |hello|
@@ -204,13 +271,15 @@ RSpec.describe 'The life of a session' do
     expect(orchestrator.all('partial_result').map { |message| message['step_id'] }).not_to include(3)
   end
 
-  it 'gives up with code 3 when it is not allowed' do
-    worker = start_worker
-    hello = orchestrator.take('hello')
-    orchestrator.instance_variable_set(:@session, hello['session'])
-    orchestrator.control('refused', code: 'not_allowed', message: 'who are you', retry_ms: 0)
-    expect(exit_code_of(worker)).to eq(3)
-    expect(worker.log).to include('not_allowed', 'who are you')
+  %w[not_allowed version].each do |code|
+    it "gives up with code 3 when it is refused for good (#{code})" do
+      worker = start_worker
+      hello = orchestrator.take('hello')
+      orchestrator.instance_variable_set(:@session, hello['session'])
+      orchestrator.control('refused', code: code, message: 'who are you', retry_ms: 0)
+      expect(exit_code_of(worker)).to eq(3)
+      expect(worker.log).to include(code, 'who are you')
+    end
   end
 
   it 'stops starting steps while the outbox holds too many bytes, and loses nothing' do

@@ -1,10 +1,11 @@
 # frozen_string_literal: true
 
 require 'securerandom'
-require 'tasker_worker/runtime'
+require 'tasker_worker'
+require 'tasker_worker/sockets'
 
 # The orchestrator's side of the wire for one worker, driven step by step by the test: it binds both
-# sockets on ipc, keeps all frames that come, and does only what a test tells it to.
+# sockets on ipc, keeps all frames that come, and does only what a test asks for.
 class FakeOrchestrator
   LIMITS = { 'batch_bytes' => 16_777_216, 'result_bytes' => 1_048_576, 'depth' => 64 }.freeze
   CONTEXT = ZMQ::Context.new
@@ -12,7 +13,7 @@ class FakeOrchestrator
   class Timeout < StandardError; end
 
   attr_reader :dir, :messages, :session, :frames, :subscriptions
-  attr_accessor :epoch, :heartbeats, :auto_ack
+  attr_accessor :epoch, :heartbeats, :auto_ack, :limits
 
   def initialize(dir, epoch: 1)
     @dir = dir
@@ -22,6 +23,7 @@ class FakeOrchestrator
     @subscriptions = []
     @heartbeats = true
     @auto_ack = false
+    @limits = LIMITS
     @codec = TaskerWorker::Wire::Codec.to_orchestrator
     @n = 0
     @next_heartbeat = 0
@@ -79,7 +81,7 @@ class FakeOrchestrator
   def handshake(heartbeat_ms: 200, resend_ms: 200)
     hello = take('hello')
     @session = hello['session']
-    # What the worker says first can cross the answer to an earlier hello; a test counts from here.
+    # A hello of the worker can cross the answer to an earlier one; a test counts from here.
     welcome(heartbeat_ms: heartbeat_ms, resend_ms: resend_ms)
     nonce = SecureRandom.hex(4)
     steps('probe', nonce: nonce)
@@ -90,7 +92,7 @@ class FakeOrchestrator
 
   def welcome(heartbeat_ms: 200, resend_ms: 200)
     control('welcome', session: @session, heartbeat_ms: heartbeat_ms, lease_ms: 8000, resend_ms: resend_ms,
-                       limits: LIMITS)
+                       limits: @limits)
   end
 
   # What the block sends goes to the session +id+.
@@ -147,7 +149,7 @@ class FakeOrchestrator
     ack(message) if @auto_ack && message['sequence'] && message['status'] != 'in_progress'
   end
 
-  # Whoever subscribes to a control topic hears at once who speaks here.
+  # A subscription to a control topic is answered at once with a heartbeat.
   def greet_subscriber(subscribed, topic)
     return unless @heartbeats && subscribed && topic.start_with?('control.')
 
@@ -195,8 +197,8 @@ class FakeOrchestrator
     socket
   end
 
-  # A worker that connects anew may subscribe before its old connection is known to be gone: neither would
-  # be told of without this. ffi-rzmq has the option's number, but not its type.
+  # A worker that connects anew may subscribe before its old connection is known to be gone. Without this
+  # libzmq would report neither. ffi-rzmq has the option's number, but not its type.
   def tell_every_subscription(socket)
     on = FFI::MemoryPointer.new(:int).write_int(1)
     code = LibZMQ.zmq_setsockopt(socket.socket, ZMQ::XPUB_VERBOSE_UNSUBSCRIBE, on, on.size)

@@ -50,8 +50,26 @@ module Spec
       case task.context['kind']
       when 'nan' then { 'x' => Float::NAN }
       when 'object' then { 'x' => Object.new }
+      when 'deep' then 10.times.reduce(1) { |inner, _| [inner] }
       else { 'x' => 'y' * 2_000_000 }
       end
+    end
+  end
+
+  # Writes more than a pipe holds.
+  class NoisyHandler < EchoHandler
+    def process(*)
+      200.times { warn('y' * 1000) }
+    end
+  end
+
+  # Ends its own thread, or leaves a forked child behind that comes back out of it.
+  class LostHandler < EchoHandler
+    def process(task, _sequence, step)
+      Thread.exit if task.context['kind'] == 'thread'
+      child = fork
+      Process.wait(child) if child
+      { 'attempt' => step.attempt }
     end
   end
 end

@@ -1,33 +1,17 @@
 # frozen_string_literal: true
 
-require 'yaml'
 require 'securerandom'
 
 # A worker as a real process, with its log kept for complaints.
 class WorkerProcess
-  STEPS = %w[Echo Fail Gate Busy BadOutput].freeze
-
   attr_reader :pid
 
-  def self.write_templates(dir)
-    Dir.mkdir(dir)
-    steps = STEPS.map do |name|
-      { 'name' => name.downcase, 'handler_class' => "Spec::#{name}Handler",
-        'handler_config' => { 'from' => 'template' } }
-    end
-    template = { 'name' => 'flow', 'namespace_name' => 'spec', 'version' => '1.0.0',
-                 'step_templates' => steps }
-    File.write(File.join(dir, 'flow.yaml'), YAML.dump(template))
-  end
-
-  def initialize(dir, *options, env: {}, endpoints: nil)
+  def initialize(dir, *options, env: {}, endpoints: nil, stderr: nil)
     @log = File.join(dir, "worker-#{SecureRandom.hex(4)}.log")
-    templates = File.join(dir, 'templates')
-    self.class.write_templates(templates) unless Dir.exist?(templates)
     endpoints ||= ['--steps-endpoint', "ipc://#{dir}/steps", '--results-endpoint', "ipc://#{dir}/results"]
-    @pid = spawn(env, RbConfig.ruby, File.join(SDK_ROOT, 'exe', 'tasker-worker'), '--templates', templates,
+    @pid = spawn(env, RbConfig.ruby, File.join(SDK_ROOT, 'exe', 'tasker-worker'),
                  '--require', File.join(SDK_ROOT, 'spec', 'support', 'handlers.rb'), '--log-level', 'debug',
-                 *endpoints, *options, chdir: dir, out: @log, err: %i[child out])
+                 *endpoints, *options, chdir: dir, out: @log, err: stderr || %i[child out])
   end
 
   def log = File.read(@log)

@@ -23,6 +23,36 @@ RSpec.describe TaskerWorker::Wire::Codec do
     expect(message.fields).to be_frozen
   end
 
+  # What a number in a context becomes; nil when the message is refused as out of range.
+  def number(text)
+    metadata = { attempt: 1, retry_limit: 3, timeout_ms: 1, sequence: 1, total_steps: 1,
+                 created_at: '2026-01-02T03:04:05Z', idempotency_key: 'k' }
+    step = { step_id: 1, task_id: 1, namespace: 'n', task_name: 't', task_version: '1', step_name: 's',
+             handler_class: 'H', handler_config: {}, task_context: { x: 1234 }, previous_results: {},
+             metadata: metadata }
+    body = JSON.generate(message_type: 'step_batch_request', orchestrator_id: 'o', epoch: 1,
+                         handler_class: 'H', batch_id: SecureRandom.uuid, steps: [step])
+    codec.decode(body.sub('1234', text))['steps'][0]['task_context']['x']
+  rescue TaskerWorker::Wire::DecodeError => e
+    raise unless e.code == 'out_of_range'
+  end
+
+  it 'hands long numbers on unchanged, and never as Infinity' do
+    expect(number('9' * 5000)).to eq((10**5000) - 1)
+    expect(number("-#{'9' * 131_072}")).to eq(-((10**131_072) - 1))
+    { '1e400' => 10**400, '-1.5E+400' => -15 * (10**399), "#{'9' * 309}.5" => (10**309) - 1,
+      "1#{'0' * 250}e99" => 10**349, '1e131071' => 10**131_071 }.each do |text, value|
+      expect(number(text)).to eql(value)
+    end
+    { '1e308' => 1e308, '1e-400' => 0.0, '2.5' => 2.5, "0.#{'0' * 400}1e401" => 1.0 }.each do |text, value|
+      expect(number(text)).to eql(value)
+    end
+    ['1' * 131_073, '1e131072', "1e#{'9' * 50}", '9' * 1_000_000].each do |text|
+      expect(number(text)).to be_nil
+    end
+    expect(number("\"#{'9' * 131_073}\"")).to eq('9' * 131_073)
+  end
+
   it 'names the field that is wrong, with its place' do
     body = JSON.generate(message_type: 'ack', orchestrator_id: 'o', epoch: 1, session: '0' * 16, rejected: [],
                          batches: [{ batch_id: SecureRandom.uuid, sequences: [1, 0] }])
@@ -60,8 +90,9 @@ RSpec.describe TaskerWorker::Wire::Codec do
   end
 
   it 'refuses what is larger than the limit' do
-    codec.bytes_max = 20
-    expect(code_of(JSON.generate(heartbeat))).to eq('too_large')
+    narrow = described_class.new(TaskerWorker::Wire::Messages::TO_WORKER, 20)
+    expect { narrow.decode(JSON.generate(heartbeat)) }
+      .to raise_error(TaskerWorker::Wire::DecodeError) { |error| expect(error.code).to eq('too_large') }
   end
 
   vectors = File.expand_path('../../../../protocol/vectors', __dir__)
@@ -82,16 +113,16 @@ RSpec.describe TaskerWorker::Wire::Codec do
 
   it 'builds report frames that it can read itself' do
     batch = TaskerWorker::Batch.new(SecureRandom.uuid, 'a' * 16, 0)
-    job = Struct.new(:batch, :step_id, :attempt).new(batch, 4, 2)
+    attempt = Struct.new(:batch, :step_id, :number).new(batch, 4, 2)
     reports = TaskerWorker::Reports.new('w"ö', 'b' * 16)
     error = { 'message' => 'bad "ü"', 'error_type' => 'E' }
-    batch.reported(job, 'failed', 3)
+    batch.reported(attempt, 'failed', 3)
     failed = TaskerWorker::Outcome.new('failed', nil, error, 3)
     completed = TaskerWorker::Outcome.new('completed', '[1]', nil, 3)
     # The batch is an earlier session's; sending it under a third name replaces the second.
     replayed = reports.in_name(batch,
-                               TaskerWorker::Reports.sent_by(reports.partial(job, 1, failed), 'c' * 16))
-    frames = [replayed, reports.partial(job, 2, completed),
+                               TaskerWorker::Reports.sent_by(reports.partial(attempt, 1, failed), 'c' * 16))
+    frames = [replayed, reports.partial(attempt, 2, completed),
               reports.completion(batch, 3, 5.0), reports.accepted(batch),
               reports.rejected(batch, 4, [[4, 2, 'draining']])]
     to_orchestrator = described_class.to_orchestrator

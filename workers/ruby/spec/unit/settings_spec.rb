@@ -17,6 +17,18 @@ RSpec.describe TaskerWorker::Settings do
             settings.resend_max_ms]).to eq([5000, 2000, 30_000])
   end
 
+  it 'names a worker by host, language and process unless told otherwise' do
+    expect(settings.worker_id).to match(/\A[^\s]+-ruby-#{Process.pid}\z/)
+    expect(settings({ worker_id: 'w' }).worker_id).to eq('w')
+    allow(Socket).to receive(:gethostname).and_return("ho\xffst\n")
+    expect(settings.worker_id).to eq("ho\uFFFDst\uFFFD-ruby-#{Process.pid}")
+  end
+
+  it 'takes work of all namespaces unless told otherwise' do
+    expect(settings.namespaces).to eq(['*'])
+    expect(settings({ namespaces: %w[a b a] }).namespaces).to eq(%w[a b])
+  end
+
   it 'reads lists and strings from the file, and defaults where keys are missing' do
     File.write('z.yaml',
                "step_execution:\n  handler_step_subscriber: [ipc:///a, 'tcp://*:7']\n  batch_size: 10\n")
@@ -43,36 +55,13 @@ RSpec.describe TaskerWorker::Settings do
     { steps_endpoints: ['http://x'] } => /--steps-endpoint: "http/,
     { outbox_bytes: 1000 } => /--outbox-bytes: must be 1048576/, { outbox_path: '' } => /--outbox: must name/,
     { silence_ms: 10 } => /--silence-ms/, { reconnect_max_ms: 1 } => /--reconnect-max-ms/,
-    { resend_max_ms: 1 } => /--resend-max-ms/, { worker_id: '' } => /--worker-id/ }.each do |options, message|
+    { resend_max_ms: 1 } => /--resend-max-ms/, { worker_id: '' } => /--worker-id/,
+    { worker_id: "a\nb" } => /--worker-id/, { worker_id: "\xff" } => /--worker-id/,
+    { worker_id: 'x' * 201 } => /--worker-id/ }.each do |options, message|
     it("refuses #{options}") {
       expect do
         settings(options)
       end.to raise_error(TaskerWorker::ConfigurationError, message)
     }
-  end
-end
-
-RSpec.describe TaskerWorker::CLI do
-  def run(*argv)
-    out = StringIO.new
-    err = StringIO.new
-    [described_class.run(argv, out: out, err: err), out.string, err.string]
-  end
-
-  it 'teaches with --help' do
-    code, out, = run('--help')
-    expect(code).to eq(0)
-    expect(out).to include('Usage:', '--require', 'Exit codes', 'TASKER_WORKER_STEPS_ENDPOINT')
-  end
-
-  [[['--capacity', 'many'], /invalid argument: --capacity many/],
-   [['--nonsense'], /invalid option/], [['extra'], /unexpected "extra"/],
-   [['--templates', '/nowhere'], %r{/nowhere is not a directory}],
-   [['--require', '/no/such.rb'], /--require/]].each do |argv, message|
-    it "exits 2 with one line for #{argv.join(' ')}" do
-      code, _, err = run(*argv)
-      expect([code, err.lines.size]).to eq([2, 1])
-      expect(err).to match(message)
-    end
   end
 end

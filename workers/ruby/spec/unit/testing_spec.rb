@@ -32,6 +32,20 @@ RSpec.describe TaskerWorker::Testing do
                context: { a: 1 }).error).to include('error_type' => 'FrozenError', 'retryable' => false)
   end
 
+  it 'refuses to ask for the results of a stranger' do
+    asking = Class.new(TaskerWorker::StepHandler) do
+      def process(task, sequence, _step) = sequence.get_results(task.context['name'])
+    end
+    previous = { plan: { a: 1 }, empty: nil }
+    expect(run(asking, context: { name: 'plan' }, previous_results: previous).output).to eq('a' => 1)
+    expect(run(asking, context: { name: 'empty' }, previous_results: previous).status).to eq('completed')
+    expect(run(asking, context: { name: 'paln' }, previous_results: previous).error)
+      .to include('error_type' => 'NotFoundError', 'retryable' => false,
+                  'message' => '"paln" is no direct parent of this step; there are results of: empty, plan',
+                  'context' => { 'resource_type' => 'step_results' })
+    expect(run(asking, context: { name: 'x' }).error['message']).to include('none, since this step has no')
+  end
+
   it 'lets process_results reshape the output' do
     handler = Class.new(TaskerWorker::StepHandler) do
       def process(*) = 5
@@ -49,6 +63,31 @@ RSpec.describe TaskerWorker::Testing do
     expect(run(handler).status).to eq('failed')
     endless = Class.new(TaskerWorker::StepHandler) { def process(*) = process }
     expect(run(endless).error['error_type']).to eq('SystemStackError')
+  end
+
+  # What the child that a handler forked came to, as the parent sees it.
+  def forking(&in_child)
+    klass = Class.new(TaskerWorker::StepHandler) do
+      define_method(:process) do |*|
+        pid = fork
+        pid ? Process.wait2(pid).last.exitstatus : in_child.call
+      end
+
+      def process_results(_step, output, _initial)
+        # A child that came as far as here would be a second worker.
+        exit!(77) unless output.is_a?(Integer)
+        output
+      end
+    end
+    run(klass).output
+  end
+
+  it 'ends a forked child that comes back out of its handler' do
+    expect(forking { {} }).to eq(0)
+    expect(forking { at_exit { exit!(78) } }).to eq(0)
+    expect(forking { raise 'in the child' }).to eq(1)
+    expect(forking { exit(3) }).to eq(3)
+    expect(forking { throw(:out) }).to eq(1)
   end
 
   it 'runs the samples' do
@@ -93,11 +132,8 @@ RSpec.describe TaskerWorker::Testing do
       template([step('flaky', 'FlakyHandler', config: { 'failures' => 2 }),
                 step('remote', 'Elsewhere', 'flaky'),
                 step('bad', 'FailHandler', 'remote'), step('after', 'EchoHandler', 'bad')])
-      run = described_class.run_template(@file, stubs: { 'remote' => lambda { |_, previous|
-                                                                       previous.transform_values do
-                                                                         1
-                                                                       end
-                                                                     } })
+      remote = ->(_task, sequence, _step) { sequence.previous_results.transform_values { 1 } }
+      run = described_class.run_template(@file, stubs: { 'remote' => remote })
       expect(run.state).to eq('error')
       expect(run.steps.transform_values { |s| [s.state, s.attempts] })
         .to eq('flaky' => ['complete', 3], 'remote' => ['complete', 1], 'bad' => ['error', 1],
@@ -109,6 +145,60 @@ RSpec.describe TaskerWorker::Testing do
       template([step('flaky', 'FlakyHandler', config: { 'failures' => 9 }, default_retry_limit: 2)])
       expect(described_class.run_template(@file).steps['flaky']).to have_attributes(state: 'error',
                                                                                     attempts: 2)
+    end
+
+    it 'takes outputs, callables, classes and exceptions as stubs, by the names of steps' do
+      template([step('a', 'Elsewhere'), step('b', 'Elsewhere', 'a')])
+      results = lambda do |a|
+        add = ->(_task, sequence, _step) { { 'v' => sequence.get_results('a')['v'] + 1 } }
+        described_class.run_template(@file, stubs: { a: a, 'b' => add })
+      end
+      expect(results.call({ v: 1 }).results['b']).to eq('v' => 2)
+      ones = Class.new(TaskerWorker::StepHandler) { def process(*) = { 'v' => 5 } }
+      expect(results.call(ones).results['b']).to eq('v' => 6)
+      failed = results.call(TaskerWorker::PermanentError.new('no', error_code: 'x'))
+      expect(failed.steps['a'].result.error['error_code']).to eq('x')
+      { 'other' => /there is no step other to stub\z/, 'aa' => /no step aa to stub; did you mean a\?/,
+        'Patterns::StepHandlers::Elsewhere' => /name of its step: a, b/ }.each do |name, message|
+        expect { described_class.run_template(@file, stubs: { 'a' => 1, name => 1 }) }
+          .to raise_error(TaskerWorker::ConfigurationError, message)
+      end
+    end
+
+    it 'refuses a context that no task can have, and a schema that cannot be used' do
+      File.write(@file, <<~YAML)
+        name: t
+        namespace_name: n
+        version: 1.0.0
+        schema: { required: [id], properties: { items: { items: { properties: { n: { type: integer } } } } } }
+        step_templates: [{ name: a, handler_class: "X" }]
+      YAML
+      run = ->(context) { described_class.run_template(@file, stubs: { 'a' => 1 }, context: context) }
+      expect(run.call({ id: 1 }).state).to eq('complete')
+      expect { run.call({ items: [{ n: 1 }, { n: '2' }] }) }
+        .to raise_error(TaskerWorker::ConfigurationError,
+                        /no task can have this context: id is missing; items\[1\]\.n must be of type integer/)
+      File.write(@file, File.read(@file).sub('schema: {', 'schema: { $ref: "#",'))
+      expect { run.call({ id: 1 }) }
+        .to raise_error(TaskerWorker::ConfigurationError, /the schema cannot be used/)
+    end
+
+    it 'explains a run' do
+      template([step('a', 'X'), step('b', 'X', 'a', default_retry_limit: 2), step('c', 'X', 'a', 'b')])
+      flaky = lambda do |_task, _sequence, step|
+        raise TaskerWorker::RetryableError, 'busy' if step.attempt == 1
+
+        {}.fetch('nope')
+      end
+      run = described_class.run_template(@file, stubs: { 'a' => { 'text' => 'ü' }, 'b' => flaky, 'c' => 1 })
+      expect(run.inspect).to eq('#<n/t error: a complete, b error, c pending>')
+      expect(run.steps['a'].result.inspect).to eq('#<completed {"text":"ü"}>')
+      expect(run.steps['b'].inspect).to match(/\A#<b error after 2 attempts: KeyError: .*nope.*\(testing_/)
+      lines = run.explain.lines(chomp: true)
+      expect(lines.first(2)).to eq(['n/t: error', '  a: complete, 1 attempt'])
+      expect(lines[3]).to eq('    attempt 1 failed: RetryableError: busy')
+      expect(lines[4]).to match(/\A      .*testing_spec\.rb:\d+:in /)
+      expect(lines.last).to eq('  c: pending, waits for b')
     end
 
     it 'names a missing handler' do

@@ -28,7 +28,7 @@ module TaskerWorker
       STEP_ERROR = Record.new(
         field(:message, Types::Text), field(:error_type, Types::Text),
         optional(:error_code, Types::Text), optional(:retryable, Types::Flag),
-        optional(:retry_after_seconds, Types::Seconds), optional(:backtrace, Types::Any),
+        optional(:retry_after_seconds, Types::Seconds), optional(:backtrace, Types::List, each: Types::Text),
         optional(:handler_stopped, Types::Flag)
       )
       METADATA = Record.new(
@@ -66,7 +66,8 @@ module TaskerWorker
       )
       LIMITS = Record.new(
         field(:batch_bytes,
-              Types::PositiveMillis), field(:result_bytes, Types::PositiveMillis), field(:depth, Types::Id)
+              Types::PositiveMillis), field(:result_bytes, Types::PositiveMillis), field(:depth, Types::Id),
+        optional(:inventory_bytes, Types::PositiveMillis)
       )
       START = [
         field(:session, Types::SessionId), field(:batch_id, Types::Uuid), field(:step_id, Types::Id),
@@ -80,8 +81,9 @@ module TaskerWorker
           field(:namespaces, Types::List, each: Types::Name),
           field(:handlers, Types::List, each: Types::Name),
           field(:capacity, Types::Ordinal), optional(:prefetch, Types::Ordinal), field(:host, Types::Name),
-          field(:pid, Types::Millis), *INVENTORY,
-          optional(:previous_sessions, Types::List, each: Types::SessionId, drop_empty: true)
+          field(:pid, Types::Count), *INVENTORY,
+          optional(:previous_sessions, Types::List, each: Types::SessionId, drop_empty: true),
+          optional(:hello_nonce, Types::Name)
         ),
         'ready' => Record.new(
           *ENVELOPE, field(:session, Types::SessionId), field(:nonce, Types::Name), *INVENTORY
@@ -132,17 +134,22 @@ module TaskerWorker
         'welcome' => Record.new(
           *FROM_ORCHESTRATOR, field(:session, Types::SessionId), field(:heartbeat_ms, Types::PositiveMillis),
           field(:lease_ms, Types::PositiveMillis), field(:resend_ms, Types::PositiveMillis),
-          field(:limits, Types::Map, record: LIMITS)
+          field(:limits, Types::Map, record: LIMITS), optional(:installation, Types::Name),
+          optional(:hello_nonce, Types::Name),
+          optional(:disconnect_grace_ms, Types::Millis), optional(:capacity, Types::Ordinal),
+          optional(:prefetch, Types::Ordinal)
         ),
         'refused' => Record.new(
           *FROM_ORCHESTRATOR, field(:code, Types::Name), field(:message, Types::Text),
-          field(:retry_ms, Types::Millis)
+          field(:retry_ms, Types::Millis), optional(:hello_nonce, Types::Name)
         ),
         'ack' => Record.new(
           *FROM_ORCHESTRATOR, field(:session, Types::SessionId), field(:batches, Types::List, record: ACKED),
           field(:rejected, Types::List, record: REJECTED_SEQUENCE)
         ),
-        'heartbeat' => Record.new(*FROM_ORCHESTRATOR, field(:n, Types::Millis)),
+        'heartbeat' => Record.new(
+          *FROM_ORCHESTRATOR, field(:n, Types::Millis), optional(:installation, Types::Name)
+        ),
         'cancel' => Record.new(
           *FROM_ORCHESTRATOR, field(:session, Types::SessionId), field(:steps, Types::List, record: STEP_REF),
           field(:reason, Types::Name)

@@ -8,7 +8,7 @@ module TaskerWorker
     # (bad_frame, invalid_utf8, malformed_json, unknown_type, missing_field, wrong_type,
     # unsupported_version, too_deep, too_large, out_of_range); +field+ is the path of the culprit.
     class DecodeError < Error
-      attr_reader :code, :field
+      attr_reader :code, :field, :reason
 
       def initialize(code, reason, field: nil)
         super(field ? "#{field}: #{reason}" : reason)
@@ -25,7 +25,7 @@ module TaskerWorker
       end
     end
 
-    # A type of the wire made from a dry-types type. dry-types alone would tell only "does not fit";
+    # A type of the wire made from a dry-types type. dry-types alone would report only "does not fit";
     # the protocol distinguishes a wrong type from a value out of range, so the class of a value is
     # compared apart from the type's constraint.
     class Kind

@@ -22,7 +22,7 @@ module TaskerWorker
 
   # Owns the two sockets of a worker: SUB connected to every steps endpoint, PUB to every results
   # endpoint. Used by the socket thread only.
-  class Transport
+  class Sockets
     # A call of libzmq failed in a way no retry mends.
     class Failure < Error; end
 
@@ -57,7 +57,7 @@ module TaskerWorker
       check(@sub.setsockopt(ZMQ::SUBSCRIBE, topic), "subscribing to #{topic}")
     end
 
-    # Waits until a message or the waker is there, at most +timeout_ms+ (0: only looks). A signal ends
+    # Waits until a message or the wake_up is there, at most +timeout_ms+ (0: only looks). A signal ends
     # the wait early. True when there is a message to receive.
     def poll(timeout_ms)
       return false if ZmqCalls.zmq_poll(@items, 2, timeout_ms) == -1 && failed('zmq_poll')
@@ -126,8 +126,14 @@ module TaskerWorker
       end
     end
 
+    # What libzmq does not take for an endpoint is a setting to mend, not a fault of the network: whether
+    # anybody listens there shows later.
     def connect(socket, endpoint)
-      check(socket.connect(endpoint), "connecting to #{endpoint}")
+      # For addresses of IPv6 alone: with it, libzmq would look every name up in IPv6 first.
+      check(socket.setsockopt(ZMQ::IPV6, endpoint.start_with?('tcp://[') ? 1 : 0), 'socket option IPV6')
+      return unless socket.connect(endpoint) == -1
+
+      raise ConfigurationError, "cannot connect to #{endpoint}: #{error_text}"
     end
 
     def close_sockets(linger_ms)
