@@ -35,6 +35,7 @@ def reference(prefix, step):
 
 
 def parent(sequence, name):
+    """The results of a direct parent that must have left some."""
     results = sequence.get_results(name)
     if results is None:
         raise NotFoundError(f"step {name} left no results", resource_type="step_results")

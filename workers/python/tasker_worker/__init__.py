@@ -23,7 +23,7 @@ from .errors import (
     ValidationError,
 )
 from .handlers import StepHandler, handler
-from .model import ParentStep, Sequence, Step, Task
+from .values import ParentStep, Sequence, Step, Task
 from .version import SDK_VERSION as __version__
 
 __all__ = [

@@ -9,7 +9,7 @@ whose window is over is handed back. The pool looks at the clock once more right
 from collections import deque
 from typing import Callable, Deque, Dict, Iterator, List, Optional, Tuple
 
-from .batches import StepRun
+from .attempt import Attempt
 from .clock import boottime
 from .wire.codec import encode
 from .wire.messages import StartDenied, StartGranted, StartRequest
@@ -23,10 +23,10 @@ Key = Tuple[str, int]
 class Claim:
     """A step that asks, and when each request was sent (boot time)."""
 
-    __slots__ = ("run", "n", "sent", "next_at")
+    __slots__ = ("attempt", "n", "sent", "next_at")
 
-    def __init__(self, run: StepRun) -> None:
-        self.run = run
+    def __init__(self, attempt: Attempt) -> None:
+        self.attempt = attempt
         self.n = 0
         self.sent: Dict[int, float] = {}
         self.next_at = 0.0
@@ -39,21 +39,21 @@ class Claims:
         self._send = send
         self._clock = clock
         self.resend_s = 1.0
-        self.waiting: Deque[StepRun] = deque()
+        self.waiting: Deque[Attempt] = deque()
         self._asking: Dict[Key, Claim] = {}
 
     @property
     def asking(self) -> int:
         return len(self._asking)
 
-    def unstarted(self) -> Iterator[StepRun]:
+    def unstarted(self) -> Iterator[Attempt]:
         yield from self.waiting
         for claim in self._asking.values():
-            yield claim.run
+            yield claim.attempt
 
-    def ask(self, run: StepRun, now: float) -> None:
+    def ask(self, attempt: Attempt, now: float) -> None:
         """Sends the first request."""
-        claim = self._asking[run.key] = Claim(run)
+        claim = self._asking[attempt.key] = Claim(attempt)
         self._request(claim, now)
 
     def tick(self, now: float) -> None:
@@ -64,14 +64,14 @@ class Claims:
     def next_due(self) -> Optional[float]:
         return min((claim.next_at for claim in self._asking.values()), default=None)
 
-    def granted(self, message: StartGranted, now: float) -> Tuple[Optional[StepRun], Optional[StepRun]]:
+    def granted(self, message: StartGranted, now: float) -> Tuple[Optional[Attempt], Optional[Attempt]]:
         """(the step that may start, the step to hand back since its window is over); at least one is None.
 
         Both are for an answer to nothing, and to a request that has been repeated since.
         """
         key = (message.batch_id, message.step_id)
         claim = self._asking.get(key)
-        if claim is None or claim.run.attempt != message.attempt:
+        if claim is None or claim.attempt.number != message.attempt:
             return None, None
         sent = claim.sent.get(message.n)
         if sent is None:
@@ -81,48 +81,48 @@ class Claims:
             if message.n < claim.n:
                 return None, None  # a later request is on its way, with a window of its own
             del self._asking[key]
-            return None, claim.run
+            return None, claim.attempt
         del self._asking[key]
-        claim.run.start_by = start_by
-        return claim.run, None
+        claim.attempt.start_by = start_by
+        return claim.attempt, None
 
-    def denied(self, message: StartDenied) -> Optional[StepRun]:
+    def denied(self, message: StartDenied) -> Optional[Attempt]:
         """The step that may not start, or None when the answer is to nothing."""
         claim = self._asking.get((message.batch_id, message.step_id))
-        if claim is None or claim.run.attempt != message.attempt or message.n not in claim.sent:
+        if claim is None or claim.attempt.number != message.attempt or message.n not in claim.sent:
             return None
-        return claim.run
+        return claim.attempt
 
-    def drop(self, run: StepRun) -> bool:
+    def drop(self, attempt: Attempt) -> bool:
         """Forgets a step that has not been granted; False when it is not here."""
-        if self._asking.pop(run.key, None) is not None:
+        if self._asking.pop(attempt.key, None) is not None:
             return True
         try:
-            self.waiting.remove(run)
+            self.waiting.remove(attempt)
         except ValueError:
             return False
         return True
 
     def _request(self, claim: Claim, now: float) -> None:
-        run = claim.run
+        attempt = claim.attempt
         claim.n += 1
         claim.sent[claim.n] = self._clock()
         if len(claim.sent) > _REMEMBERED_MAX:
             del claim.sent[min(claim.sent)]
         claim.next_at = now + self.resend_s
         message = StartRequest(
-            session=run.batch.session,
-            batch_id=run.batch.batch_id,
-            step_id=run.step_id,
-            attempt=run.attempt,
+            session=attempt.batch.session,
+            batch_id=attempt.batch.batch_id,
+            step_id=attempt.step_id,
+            attempt=attempt.number,
             n=claim.n,
         )
         self._send(encode(message, "workers"))
 
 
-def grouped(runs: List[StepRun]) -> Dict[str, List[StepRun]]:
+def grouped(attempts: List[Attempt]) -> Dict[str, List[Attempt]]:
     """Steps by batch, in the order given."""
-    groups: Dict[str, List[StepRun]] = {}
-    for run in runs:
-        groups.setdefault(run.batch.batch_id, []).append(run)
+    groups: Dict[str, List[Attempt]] = {}
+    for attempt in attempts:
+        groups.setdefault(attempt.batch.batch_id, []).append(attempt)
     return groups

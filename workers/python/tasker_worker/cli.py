@@ -1,26 +1,27 @@
 """The command line of a worker process."""
 
 import argparse
+import difflib
 import logging
 import os
 import signal
 import sys
 from typing import Any, List, NoReturn, Optional, Tuple
 
-from . import handlers, logs, registry, settings, templates
+from . import dev, handlers, registry, settings, templates
 from .errors import ConfigurationError
+from .log import Log, configure
 from .settings import Settings
 from .version import SDK_VERSION
-from .worker import Worker
-
-EXIT_CONFIGURATION = 2
+from .wire.codec import DIGITS_MAX
+from .worker import EXIT_UNFINISHED, EXIT_USAGE, Worker
 
 DESCRIPTION = """\
 Runs step handlers for a Tasker orchestrator.
 
-The handler classes come from the task templates (--templates); the code that implements them comes from
-your modules or files (--import). Classes that resolve are served, the others are left to other workers
-(one task may cross languages). With --handlers exactly those classes are served."""
+The handlers come from your modules or files (--import): every class declared with @handler is served. With
+--handlers exactly those classes are served. What a handler gets, its configuration too, comes with each
+step, so no template is needed here. With --templates the classes are compared with them at start."""
 
 EPILOG = """\
 examples:
@@ -37,22 +38,32 @@ environment:
   TASKER_WORKER_RESULTS_ENDPOINT
   TASKER_STEPS_ENDPOINT,            the same for the whole system; * is loopback
   TASKER_RESULTS_ENDPOINT
-  TASKER_ENV                        which `environments` overrides apply (default development)
+  TASKER_ENV                        which `environments` of the --templates hold (default development)
   TASKER_EFFECTS_LOG                a file that gets a line at each handler's start and end
 
 signals:
   SIGTERM, SIGINT   drain: hand back what has not started, finish the rest, wait for the acks;
-                    a second one says goodbye and exits, a third one exits at once
+                    a second one sends goodbye and exits, a third one exits at once
 
 exit codes:
-  0 drained   1 crashed   2 bad option, configuration, template, handler or outbox file
-  3 refused by the orchestrator   4 the drain limit was reached with work left"""
+  0   ended in order: drained, every report acknowledged
+  1   an unexpected error of the worker itself
+  2   usage or settings: bad option or file, missing template, handler or library, outbox locked or damaged
+  3   refused for good by the orchestrator (not_allowed, version)
+  4   left with unfinished work: the drain limit was reached, or a second or third signal came"""
 
 
 # (flag, metavar, type, default, help); a list may be given several times
 OPTIONS: List[Tuple[Tuple[str, ...], str, type, Any, str]] = [
     (("--import",), "MODULE_OR_FILE", list, None, "your handlers: a module name or a .py file; repeatable"),
-    (("--templates",), "DIR", str, None, f"task templates, *.yaml (default {settings.DEFAULT_TEMPLATES})"),
+    (
+        ("--templates",),
+        "DIR",
+        str,
+        None,
+        "compare the handlers with these task templates, *.yaml: a class that no template names is a warning",
+    ),
+    (("--strict",), "", bool, False, "with --templates: such a class stops the start"),
     (
         ("--handlers",),
         "CLASS,...",
@@ -65,8 +76,8 @@ OPTIONS: List[Tuple[Tuple[str, ...], str, type, Any, str]] = [
         "FILE",
         str,
         None,
-        "a zeromq.yaml whose step_execution.handler_step_subscriber and .handler_result_publisher say where"
-        " to connect",
+        "a zeromq.yaml whose step_execution.handler_step_subscriber and .handler_result_publisher name"
+        " the endpoints",
     ),
     (
         ("--steps-endpoint",),
@@ -82,10 +93,16 @@ OPTIONS: List[Tuple[Tuple[str, ...], str, type, Any, str]] = [
         None,
         f"where it takes results (default {settings.DEFAULT_RESULTS_ENDPOINT}); repeatable",
     ),
-    (("--worker-id",), "NAME", str, None, "stable name of this worker (default HOST-python)"),
+    (("--worker-id",), "NAME", str, None, "stable name of this worker (default HOST-python-PID)"),
     (("--capacity",), "N", int, 10, "steps that run at once, 1 to 1000 (default 10)"),
     (("--prefetch",), "N", int, 2, "in hand are at most capacity x prefetch steps, 1 to 100 (default 2)"),
-    (("--namespace",), "NS", list, None, "announce this namespace; repeatable (default: the templates')"),
+    (
+        ("--namespace", "--namespaces"),
+        "NS,...",
+        list,
+        None,
+        "take work of these namespaces only; repeatable (default *)",
+    ),
     (
         ("--outbox-limit",),
         "N",
@@ -114,7 +131,7 @@ OPTIONS: List[Tuple[Tuple[str, ...], str, type, Any, str]] = [
         "N",
         int,
         5_000,
-        "connect anew when nothing was heard for so long; at least 5 heartbeats (default 5000)",
+        "connect anew when nothing was received for so long; at least 5 heartbeats (default 5000)",
     ),
     (("--reconnect-max-ms",), "N", int, 2_000, "longest pause between tries to connect (default 2000)"),
     (("--resend-max-ms",), "N", int, 30_000, "longest wait before a report is sent again (default 30000)"),
@@ -128,10 +145,27 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise ConfigurationError(f"{message} (see --help)")
 
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        known, rest = self.parse_known_args(args, namespace)
+        if rest:
+            self.error(f"unrecognized arguments: {' '.join(rest)}{self._meant(rest)}")
+        return known
+
+    def _meant(self, rest: List[str]) -> str:
+        """The end of a complaint: what the first of these words may stand for, if that is known."""
+        for word in rest:
+            if os.path.isfile(word):
+                return f"; did you mean --import {word}?"
+            option = word.partition("=")[0]
+            close = difflib.get_close_matches(option, self._option_string_actions, 1, 0.7)
+            if len(option) > 2 and close:
+                return f"; did you mean {close[0]}?"
+        return ""
+
 
 def parser() -> argparse.ArgumentParser:
     parser = _Parser(
-        prog="tasker_worker",
+        prog="tasker-worker",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -139,11 +173,13 @@ def parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     for flags, metavar, kind, default, text in OPTIONS:
-        if kind is list:
+        if kind is bool:
+            add(*flags, action="store_true", help=text)
+        elif kind is list:
             add(*flags, metavar=metavar, action="append", help=text)
         else:
             add(*flags, metavar=metavar, type=kind, default=default, help=text)
-    add("--version", action="version", version=f"tasker_worker {SDK_VERSION}")
+    add("--version", action="version", version=f"tasker-worker {SDK_VERSION}")
     return parser
 
 
@@ -169,50 +205,86 @@ def settings_from(args: argparse.Namespace) -> Settings:
         drain_timeout_s=args.drain_timeout,
         log_level=args.log_level,
         environment=settings.environment_name(),
-        namespaces=tuple(args.namespace or ()),
+        namespaces=tuple(_listed(args.namespace, "--namespace") or ()),
     )
 
 
+def _listed(given: Optional[List[str]], option: str) -> Optional[List[str]]:
+    """The parts of an option that is repeatable and takes several values."""
+    if given is None:
+        return None
+    parts = [name.strip() for part in given for name in part.split(",") if name.strip()]
+    if not parts:
+        raise ConfigurationError(f"{option} names nothing")
+    return parts
+
+
 def registry_from(args: argparse.Namespace, environment: str) -> registry.Registry:
-    only: Optional[List[str]] = None
-    if args.handlers:
-        only = [name.strip() for part in args.handlers for name in part.split(",") if name.strip()]
-        if not only:
-            raise ConfigurationError("--handlers names no handler class")
-    folder = args.templates or settings.DEFAULT_TEMPLATES
-    if args.templates is None and only is not None and not os.path.isdir(folder):
-        found = []  # handlers named on the command line need no template
-    else:
-        found = templates.load_dir(folder, environment)
+    """The handlers that are served, compared with the templates if there are any."""
+    if args.strict and args.templates is None:
+        raise ConfigurationError("--strict compares the handlers with templates; add --templates DIR")
+    only = _listed(args.handlers, "--handlers")
+    found = [] if args.templates is None else templates.load_dir(args.templates, environment)
     for target in getattr(args, "import") or []:
         handlers.load(target)
-    return registry.build(found, only)
+    served = registry.build(only, found)
+    if args.templates is not None:
+        _report(served.compare(found), args)
+    return served
+
+
+def _report(compared: registry.Comparison, args: argparse.Namespace) -> None:
+    log = Log("tasker_worker")
+    for name in compared.unasked:
+        hint = f"; did you mean {name.did_you_mean}?" if name.did_you_mean else ""
+        if args.strict:
+            raise ConfigurationError(
+                f"handler class {name.handler_class} stands in no template of {args.templates}{hint}"
+            )
+        log.warn("handler in no template", handler=name.handler_class, did_you_mean=name.did_you_mean)
+    if compared.elsewhere:
+        log.info("served elsewhere", handlers=",".join(name.handler_class for name in compared.elsewhere))
 
 
 def main(argv: List[str]) -> int:
     """Runs a worker until it is drained; returns the exit code."""
     try:
-        args = parser().parse_args(argv)
-        chosen = settings_from(args)
-        logs.configure(chosen.log_level, worker=chosen.worker_id)
-        served = registry_from(args, chosen.environment)
-        worker = Worker(chosen, served)
+        return _run(parser().parse_args(argv))
     except ConfigurationError as error:
-        print(f"tasker_worker: {error}", file=sys.stderr)
-        return EXIT_CONFIGURATION
-    log = logs.Log("tasker_worker")
-    for missing in served.elsewhere:
-        log.info(
-            "served elsewhere", handler=missing.handler_class, step=missing.step, template=missing.source
-        )
+        print(f"tasker-worker: {_visible(str(error))}", file=sys.stderr)
+        return EXIT_USAGE
+
+
+def _visible(text: str) -> str:
+    """Controls and marks that turn the writing round as escapes: a terminal must not obey a file's name."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text
+    )
+
+
+def _allow_long_numbers() -> None:
+    """Python converts whole numbers of up to 4300 digits by default; a context may hold longer ones."""
+    if 0 < sys.get_int_max_str_digits() < DIGITS_MAX:
+        sys.set_int_max_str_digits(DIGITS_MAX)
+
+
+def _run(args: argparse.Namespace) -> int:
+    _allow_long_numbers()
+    chosen = settings_from(args)
+    configure(chosen.log_level, worker_id=chosen.worker_id)
+    served = registry_from(args, chosen.environment)
+    worker = Worker(chosen, served)
+    log = Log("tasker_worker")
     log.info(
         "worker starts",
-        session=worker.session_id,
-        handlers=",".join(served.handler_classes),
+        pid=os.getpid(),
         capacity=chosen.capacity,
-        steps_endpoint=",".join(chosen.steps_endpoints),
-        results_endpoint=",".join(chosen.results_endpoints),
+        handlers=",".join(served.handler_classes),
+        namespaces=",".join(sorted(chosen.namespaces) or ["*"]),
+        steps_endpoints=",".join(chosen.steps_endpoints),
+        results_endpoints=",".join(chosen.results_endpoints),
     )
+    _warn_of_another_database(chosen)
     _drain_on_signals(worker)
     code = worker.run()
     if worker.handlers_running:
@@ -223,6 +295,21 @@ def main(argv: List[str]) -> int:
     return code
 
 
+def _warn_of_another_database(chosen: Settings) -> None:
+    """The commands of `tasker` then use that database, and a worker beside them serves the `tasker dev`."""
+    running = dev.running()
+    if running is None or not running.serves(chosen.steps_endpoints + chosen.results_endpoints):
+        return
+    url = os.environ.get("TASKER_DATABASE_URL", "")
+    if url and url != running.database_url and not dev.url_left_over(url):
+        log = Log("tasker_worker")
+        log.warn(
+            "connected to a tasker dev, but TASKER_DATABASE_URL names another database",
+            folder=running.folder,
+            advice="set TASKER_STEPS_ENDPOINT and TASKER_RESULTS_ENDPOINT to that database's orchestrator",
+        )
+
+
 def _drain_on_signals(worker: Worker) -> None:
     asked: List[int] = []
 
@@ -231,9 +318,15 @@ def _drain_on_signals(worker: Worker) -> None:
         if len(asked) == 1:
             worker.request_drain(signal.Signals(number).name)
         elif len(asked) == 2:
-            worker.request_interrupt(128 + number)
+            worker.request_interrupt()
         else:
-            os._exit(128 + number)
+            os._exit(EXIT_UNFINISHED)
+
+    def in_child() -> None:
+        # A signal to a handler's own child is meant for that child.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
+    os.register_at_fork(after_in_child=in_child)

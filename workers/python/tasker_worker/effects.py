@@ -12,6 +12,7 @@ import time
 from typing import Optional
 
 from .clock import utc_timestamp
+from .errors import ConfigurationError
 from .wire.orchestrator_messages import StepRequest
 
 ENVIRONMENT_VARIABLE = "TASKER_EFFECTS_LOG"
@@ -50,5 +51,13 @@ class EffectsLog:
 
 
 def open_from_environment(worker_id: str) -> Optional[EffectsLog]:
+    """The log that the environment asks for, or None; ConfigurationError when it cannot be opened."""
     path = os.environ.get(ENVIRONMENT_VARIABLE)
-    return EffectsLog(path, worker_id) if path else None
+    if not path:
+        return None
+    try:
+        return EffectsLog(path, worker_id)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{ENVIRONMENT_VARIABLE}: cannot append to {path}: {error.strerror}"
+        ) from error

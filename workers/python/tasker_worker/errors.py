@@ -4,12 +4,20 @@
     PermanentError, ValidationError, NotFoundError  → report `error`, the step ends
 
 Any other exception is retryable, except programming errors (TypeError, AttributeError, NameError and their
-like), which are permanent: the same code would fail the same way again. outcome.py holds that mapping.
+like), which are permanent: the same code would fail the same way again. verdict.py holds that mapping.
 """
 
 import builtins
-import math
 from typing import Any, Dict, Mapping, Optional
+
+# About 30 000 years: what is longer is no delay, and NaN and infinity are none either.
+_DELAY_MAX_S = 1e12
+
+
+def is_delay(value: Any) -> bool:
+    """Whether a value is a number of seconds that a report can carry."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and 0 <= value <= _DELAY_MAX_S
 
 
 class TaskerError(Exception):
@@ -44,10 +52,8 @@ class RetryableError(StepError):
         context: Optional[Mapping[str, Any]] = None,
     ) -> None:
         super().__init__(message, context=context)
-        if retry_after is not None:
-            number = isinstance(retry_after, (int, float)) and not isinstance(retry_after, bool)
-            if not number or not math.isfinite(retry_after) or retry_after < 0:
-                raise ValueError(f"retry_after must be a number of seconds >= 0, not {retry_after!r}")
+        if retry_after is not None and not is_delay(retry_after):
+            raise ValueError(f"retry_after must be a number of seconds >= 0, not {retry_after!r}")
         self.retry_after = retry_after
 
 

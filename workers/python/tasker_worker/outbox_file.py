@@ -18,7 +18,7 @@ import zlib
 from typing import Dict, Iterable, List, Optional, Tuple
 
 from .errors import ConfigurationError
-from .logs import Log
+from .log import Log
 
 log = Log(__name__)
 

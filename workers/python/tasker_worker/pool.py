@@ -18,11 +18,11 @@ import time
 from collections import deque
 from typing import Deque, List, Optional
 
-from . import logs
-from .batches import StepRun
+from . import log
+from .attempt import Attempt
 from .clock import boottime
 from .effects import EffectsLog
-from .outcome import Outcome, ResultLimits, run_handler
+from .outcome import Limits, Outcome, run_handler, thread_ended
 from .registry import UNKNOWN_SECONDS
 
 # Below this typical run time a second thread costs more than it gains.
@@ -67,15 +67,15 @@ class WakeUp:
         self._outside.close()
 
 
-class HandlerPool:
+class Pool:
     """Runs steps; `done` holds those that ended (or missed their start window)."""
 
     def __init__(
-        self, capacity: int, wake_up: WakeUp, limits: ResultLimits, effects: Optional[EffectsLog] = None
+        self, capacity: int, wake_up: WakeUp, limits: Limits, effects: Optional[EffectsLog] = None
     ) -> None:
         self.capacity = capacity
-        self.done: Deque[StepRun] = deque()
-        self._ready: Deque[StepRun] = deque()
+        self.done: Deque[Attempt] = deque()
+        self._ready: Deque[Attempt] = deque()
         self._idle: List[threading.Lock] = []  # one lock per sleeping thread
         self._threads: List[threading.Thread] = []
         self._wake_up = wake_up
@@ -88,23 +88,23 @@ class HandlerPool:
         self._waiting_bytes = 0
         self._waiting_lock = threading.Lock()
         self._held_back = False
-        self._head: Optional[StepRun] = None
+        self._head: Optional[Attempt] = None
         self._head_since = 0.0
         #: how many threads the next stall wakes, and whether this head's stall has woken some
         self._stall_wakes = 1
         self._stalled = False
 
-    def submit(self, runs: List[StepRun], front: bool = False) -> None:
+    def submit(self, attempts: List[Attempt], front: bool = False) -> None:
         """Queues steps; `front` puts them before all others."""
         if front:
-            self._ready.extendleft(reversed(runs))
+            self._ready.extendleft(reversed(attempts))
         else:
-            self._ready.extend(runs)
+            self._ready.extend(attempts)
         if not self._may_start():
             self._held_back = True
             return
-        short = all(run.entry.typical_seconds < SHORT_S for run in runs)
-        self._wake(1 if short else len(runs))
+        short = all(attempt.entry.typical_seconds < SHORT_S for attempt in attempts)
+        self._wake(1 if short else len(attempts))
 
     def check_stall(self, now: float) -> Optional[float]:
         """Wakes more threads when the queue's head has not moved for STALL_S.
@@ -149,10 +149,10 @@ class HandlerPool:
     def _may_start(self) -> bool:
         return self._waiting_bytes < self._room_bytes
 
-    def take_back(self, run: StepRun) -> bool:
+    def take_back(self, attempt: Attempt) -> bool:
         """Removes a step that no thread has taken; False when it is too late. After True it never starts."""
         try:
-            self._ready.remove(run)
+            self._ready.remove(attempt)
         except ValueError:
             return False
         return True
@@ -178,12 +178,32 @@ class HandlerPool:
     def _work(self) -> None:
         sleep = threading.Lock()
         sleep.acquire()
+        in_hand: List[Attempt] = []
+        try:
+            self._take_and_run(sleep, in_hand)
+        except BaseException as raised:  # what a library throws into a thread arrives anywhere
+            self._replace(sleep, in_hand, raised)
+
+    def _replace(self, sleep: threading.Lock, in_hand: List[Attempt], raised: BaseException) -> None:
+        """This thread ends although it should not: its step fails at once, and another thread takes its
+        place."""
+        self._withdraw(sleep)
+        self._threads.remove(threading.current_thread())
+        log.current.set({})
+        for attempt in in_hand:
+            attempt.outcome = thread_ended(raised, time.monotonic() - (attempt.started or time.monotonic()))
+            self.done.append(attempt)
+            self._wake_up.ring()
+        self._wake(1)
+
+    def _take_and_run(self, sleep: threading.Lock, in_hand: List[Attempt]) -> None:
+        """The life of a handler thread; `in_hand` holds the step that it has taken."""
         while True:
             try:
                 if not self._may_start():
                     self._held_back = True
                     raise IndexError
-                run = self._ready.popleft()
+                attempt = self._ready.popleft()
             except IndexError:
                 if self._closing:
                     return
@@ -193,11 +213,13 @@ class HandlerPool:
                     continue
                 sleep.acquire()
                 continue
-            self._run(run)
-            if run.large_bytes:
+            in_hand.append(attempt)
+            self._run(attempt)
+            if attempt.large_bytes:
                 with self._waiting_lock:
-                    self._waiting_bytes += run.large_bytes
-            self.done.append(run)
+                    self._waiting_bytes += attempt.large_bytes
+            self.done.append(attempt)
+            in_hand.clear()
             self._wake_up.ring()
 
     def _withdraw(self, sleep: threading.Lock) -> bool:
@@ -208,38 +230,33 @@ class HandlerPool:
             return False
         return True
 
-    def _run(self, run: StepRun) -> None:
-        if run.start_by is not None and boottime() > run.start_by:
-            run.missed_window = True
+    def _run(self, attempt: Attempt) -> None:
+        if attempt.start_by is not None and boottime() > attempt.start_by:
+            attempt.missed_window = True
             return
-        run.started = time.monotonic()
-        request = run.request
-        logs.current.fields = {
-            "task_id": request.task_id,
-            "step_id": request.step_id,
-            "attempt": request.metadata.attempt,
-        }
-        run.outcome = outcome = self._outcome_of(run)
-        logs.current.fields = {}
+        attempt.started = time.monotonic()
+        log.current.set(attempt.log_fields())
+        attempt.outcome = outcome = self._outcome_of(attempt)
+        log.current.set({})
         output = outcome.output_json
         if output is not None and len(output) >= LARGE_BYTES:
-            run.large_bytes = len(output)
+            attempt.large_bytes = len(output)
         seconds = outcome.seconds
-        estimate = run.entry.typical_seconds
+        estimate = attempt.entry.typical_seconds
         if estimate == UNKNOWN_SECONDS:
-            run.entry.typical_seconds = max(seconds, _ESTIMATE_MIN_S)
+            attempt.entry.typical_seconds = max(seconds, _ESTIMATE_MIN_S)
         elif seconds > estimate:
-            run.entry.typical_seconds = min(seconds, estimate * _ESTIMATE_STEP)
+            attempt.entry.typical_seconds = min(seconds, estimate * _ESTIMATE_STEP)
         else:
-            run.entry.typical_seconds = max(seconds, estimate / _ESTIMATE_STEP, _ESTIMATE_MIN_S)
+            attempt.entry.typical_seconds = max(seconds, estimate / _ESTIMATE_STEP, _ESTIMATE_MIN_S)
 
-    def _outcome_of(self, run: StepRun) -> Outcome:
+    def _outcome_of(self, attempt: Attempt) -> Outcome:
         if self._effects is None:
-            return run_handler(run.entry, run.request, run.flag, self._limits)
+            return run_handler(attempt.entry, attempt.request, attempt.flag, self._limits)
         try:
-            self._effects.write("start", run.request, run.batch.session)
-            outcome = run_handler(run.entry, run.request, run.flag, self._limits)
-            self._effects.write("end", run.request, run.batch.session)
+            self._effects.write("start", attempt.request, attempt.batch.session)
+            outcome = run_handler(attempt.entry, attempt.request, attempt.flag, self._limits)
+            self._effects.write("end", attempt.request, attempt.batch.session)
         except OSError as error:
             problem = {"message": f"effects log: {error}", "error_type": "OSError", "retryable": True}
             return Outcome("failed", None, problem, 0.0)

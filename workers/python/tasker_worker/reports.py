@@ -7,7 +7,8 @@ objects and encoded. A test decodes each of them with the codec.
 import json
 from typing import Any, Dict, List, Optional, Tuple
 
-from .batches import Batch, StepRun
+from .attempt import Attempt
+from .batch import Batch
 from .clock import utc_timestamp
 
 SENT_BY_MARK = b',"sent_by":"'
@@ -17,7 +18,7 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-class ReportWriter:
+class Reports:
     """Writes reports in the name of one worker."""
 
     def __init__(self, worker_id: str) -> None:
@@ -31,22 +32,27 @@ class ReportWriter:
         )
 
     def partial(
-        self, run: StepRun, status: str, output_json: Optional[str], error: Optional[Dict[str, Any]], ms: int
+        self,
+        attempt: Attempt,
+        status: str,
+        output_json: Optional[str],
+        error: Optional[Dict[str, Any]],
+        ms: int,
     ) -> Tuple[int, bytes]:
         """(its sequence number, the frame) of a partial result; takes the batch's next number."""
-        batch = run.batch
+        batch = attempt.batch
         sequence = batch.next_sequence()
         output = f',"output":{output_json}' if output_json is not None else ""
         problem = f',"error":{_json(error)}' if error is not None else ""
         return sequence, (
-            f'{batch.prefix}{run.step_id},"attempt":{run.attempt},"status":"{status}"{output}{problem},'
-            f'"sequence":{sequence},"timestamp":"{utc_timestamp()}","execution_time_ms":{ms}}}'
+            f'{batch.prefix}{attempt.step_id},"attempt":{attempt.number},"status":"{status}"{output}{problem}'
+            f',"sequence":{sequence},"timestamp":"{utc_timestamp()}","execution_time_ms":{ms}}}'
         ).encode("utf-8")
 
-    def summary(self, run: StepRun, status: str, ms: int) -> str:
+    def summary(self, attempt: Attempt, status: str, ms: int) -> str:
         """One step's line in the completion."""
         return (
-            f'{{"step_id":{run.step_id},"attempt":{run.attempt},"final_status":"{status}",'
+            f'{{"step_id":{attempt.step_id},"attempt":{attempt.number},"final_status":"{status}",'
             f'"execution_time_ms":{ms},"worker_id":{self._worker}}}'
         )
 

@@ -1,17 +1,19 @@
 """Every setting of a worker: meaning, unit, default, limits, and where it may come from.
 
-Order of precedence: command line, TASKER_WORKER_*_ENDPOINT, TASKER_*_ENDPOINT, configuration file, default.
+Order of precedence: command line, TASKER_WORKER_*_ENDPOINT, TASKER_*_ENDPOINT, configuration file,
+the nearest running `tasker dev`, default.
 """
 
 import os
+import re
 import socket
 from dataclasses import dataclass
 from typing import Any, Mapping, Optional, Sequence, Tuple
 
-import yaml
-
+from . import dev, yaml_text
 from .errors import ConfigurationError
-from .logs import LEVELS
+from .log import LEVELS
+from .yaml_text import YamlError
 
 DEFAULT_STEPS_ENDPOINT = "tcp://127.0.0.1:5555"
 DEFAULT_RESULTS_ENDPOINT = "tcp://127.0.0.1:5556"
@@ -20,8 +22,8 @@ RECONNECT_MAX_MS = 2_000
 # Keys of step_execution, the worker's own first; without them a worker connects to what is bound.
 STEPS_KEYS = ("handler_step_subscriber", "step_publisher", "rust_step_publisher")
 RESULTS_KEYS = ("handler_result_publisher", "result_subscriber", "rust_result_subscriber")
-DEFAULT_TEMPLATES = "config/tasks"
 DEFAULT_ENVIRONMENT = "development"
+_NAMESPACE = re.compile(r"(\*|[A-Za-z0-9_.-]{1,128})\Z", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,15 @@ class Settings:
         _within("--drain-timeout", self.drain_timeout_s, 0, 86_400)
         if self.log_level not in LEVELS:
             raise ConfigurationError(f"--log-level must be one of {', '.join(LEVELS)}, not {self.log_level}")
-        if not self.worker_id or len(self.worker_id) > 128:
-            raise ConfigurationError("--worker-id must have 1 to 128 characters")
+        # Names travel in every report and stand in lists and logs.
+        if not 1 <= len(self.worker_id) <= 200 or not self.worker_id.isprintable():
+            raise ConfigurationError("--worker-id must have 1 to 200 printable characters")
+        for namespace in self.namespaces:
+            if not _NAMESPACE.match(namespace):
+                raise ConfigurationError(
+                    f"--namespace {namespace!r:.80} is no namespace: allowed are * and 1 to 128 letters,"
+                    " digits, _ . and -"
+                )
         for endpoint in (*self.steps_endpoints, *self.results_endpoints):
             if not endpoint.startswith(("tcp://", "ipc://", "inproc://")) or endpoint.endswith("://"):
                 raise ConfigurationError(
@@ -76,7 +85,14 @@ def _within(name: str, value: float, low: float, high: float) -> None:
 
 
 def default_worker_id() -> str:
-    return f"{socket.gethostname()}-python"
+    """HOST-python-PID: unique, so that a command to this worker reaches no other one."""
+    return f"{host_name()[:100]}-python-{os.getpid()}"
+
+
+def host_name() -> str:
+    """The name of this machine, fit for reports and lists whatever somebody set it to."""
+    name = "".join(letter if letter.isprintable() else "_" for letter in socket.gethostname())
+    return name[:255] or "unknown"
 
 
 def endpoints(
@@ -93,10 +109,13 @@ def endpoints(
         chosen = env[f"TASKER_WORKER_{name}_ENDPOINT"].split(",")
     elif env.get(f"TASKER_{name}_ENDPOINT"):
         chosen = env[f"TASKER_{name}_ENDPOINT"].split(",")
+        # `tasker dev --env` of an earlier one: another may run by now, elsewhere.
+        if dev.left_over(chosen[0]):
+            chosen = [dev.endpoints().get(name.lower(), chosen[0])]
     elif configured:
         chosen = [configured] if isinstance(configured, str) else list(configured)
     else:
-        chosen = [default]
+        chosen = [dev.endpoints().get(name.lower(), default)]
     # `*` is where an orchestrator binds; a worker on the same machine reaches that through loopback.
     return tuple(endpoint.strip().replace("//*", "//127.0.0.1") for endpoint in chosen)
 
@@ -106,14 +125,9 @@ def read_config(path: Optional[str]) -> Tuple[Any, Any]:
     if path is None:
         return None, None
     try:
-        with open(path, encoding="utf-8") as stream:
-            data = yaml.safe_load(stream)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"--config {path}: cannot be read: {error}") from error
-    except yaml.YAMLError as error:
-        raise ConfigurationError(
-            f"--config {path}: not valid YAML: {' '.join(str(error).split())}"
-        ) from error
+        data = yaml_text.to_data(yaml_text.read_file(path))
+    except YamlError as error:
+        raise ConfigurationError(f"--config {path}: {error}") from None
     section = (data or {}).get("step_execution") if isinstance(data or {}, dict) else data
     if section is None:
         return None, None

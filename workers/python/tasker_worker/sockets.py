@@ -1,8 +1,8 @@
 """The two sockets of a worker. One thread makes, uses and closes them.
 
-Reports leave through an XPUB socket: on the wire it is a PUB socket, but it also tells when the
+Reports leave through an XPUB socket: on the wire it is a PUB socket, but it also shows when the
 orchestrator's subscription has arrived. Before that moment everything sent is dropped without a word, so
-it is the moment to say hello.
+it is the moment to send hello.
 
 What is sent in one round of the loop leaves together (`flush`): libzmq's own thread then wakes once for all
 of it instead of once per message, which is most of what a message costs.
@@ -16,6 +16,7 @@ from typing import Iterator, List, Sequence
 import zmq
 from zmq.backend import Socket as PlainSocket
 
+from .errors import ConfigurationError
 from .settings import OUTBOX_MAX, RECONNECT_MAX_MS
 
 # Twice what an outbox may hold at once.
@@ -50,9 +51,10 @@ class Sockets:
         self._subscribed = False
 
     def open(self, session: str, previous: Sequence[str] = ()) -> None:
-        """Connects new sockets that hear this session; old ones and what they still held are thrown away.
+        """Connects new sockets for this session; old ones and what they still held are thrown away.
 
         `previous`: sessions whose reports this one replays; acks of their hand-backs come on their topics.
+        Raises ConfigurationError when libzmq does not take an endpoint.
         """
         self._outgoing.clear()
         if self._opened:
@@ -61,6 +63,7 @@ class Sockets:
         self._pub.setsockopt(zmq.XPUB_VERBOSE, 1)
         self._pub.setsockopt(zmq.SNDHWM, SEND_HWM)
         self._sub = self._context.socket(zmq.SUB)
+        self._opened = True
         self._sub.setsockopt(zmq.RCVHWM, 0)
         for socket in (self._pub, self._sub):
             socket.setsockopt(zmq.LINGER, 0)
@@ -74,15 +77,13 @@ class Sockets:
         self._sub.setsockopt(zmq.SUBSCRIBE, f"control.{session} ".encode())
         for name in previous:
             self._sub.setsockopt(zmq.SUBSCRIBE, f"control.{name} ".encode())
-        for endpoint in self._results_endpoints:
-            self._pub.connect(endpoint)
-        for endpoint in self._steps_endpoints:
-            self._sub.connect(endpoint)
+        for socket, endpoints in ((self._pub, self._results_endpoints), (self._sub, self._steps_endpoints)):
+            for endpoint in endpoints:
+                _connect(socket, endpoint)
         self._poller = zmq.Poller()
         self._poller.register(self._sub, zmq.POLLIN)
         self._poller.register(self._pub, zmq.POLLIN)
         self._poller.register(self._wake_fd, zmq.POLLIN)
-        self._opened = True
 
     def poll(self, timeout_ms: int) -> bool:
         """Waits for a message, a subscription or the wake-up; True when the wake-up rang."""
@@ -94,7 +95,7 @@ class Sockets:
         """Frames that have arrived, at most `most`."""
         for _ in range(most):
             try:
-                # Looked up each time: what a frame says may have led to new sockets.
+                # Looked up each time: the frame before may have led to new sockets.
                 yield self._sub.recv(_NOBLOCK)
             except zmq.Again:
                 return
@@ -133,3 +134,12 @@ class Sockets:
         self._sub.close(linger=0)
         self._pub.close(linger=linger_ms)
         self._opened = False
+
+
+def _connect(socket: "zmq.Socket[bytes]", endpoint: str) -> None:
+    try:
+        # For addresses of IPv6 alone: with it, libzmq would look every name up in IPv6 first.
+        socket.setsockopt(zmq.IPV6, int(endpoint.startswith("tcp://[")))
+        socket.connect(endpoint)
+    except zmq.ZMQError as error:
+        raise ConfigurationError(f"endpoint {endpoint!r}: {error.strerror}") from error

@@ -1,26 +1,22 @@
-"""The part of the task templates that a worker needs: which handler classes, with which configuration.
+"""Task templates, as far as a worker needs them: for the check at its start (`--templates`), and for tests.
 
-The orchestrator validates templates in full (`tasker template check`); here only what a worker reads is
-checked. The environment's overrides are applied in both dialects, and `${VAR}` / `${VAR:-default}` are
-filled in, as the orchestrator does.
+The orchestrator validates templates in full (`tasker template check`). What a step's handler gets comes with
+the step, never from here. The environment's overrides are applied in both dialects, and `${VAR}` /
+`${VAR:-default}` are filled in, as the orchestrator does.
 """
 
 import os
-import re
 from dataclasses import dataclass
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
-import yaml
-
+from . import yaml_text
 from .errors import ConfigurationError
-
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+from .yaml_text import YamlError
 
 
 @dataclass(frozen=True)
-class StepTemplate:
-    """One step of a template; `depends_on`, `retryable` and `retry_limit` serve the test helper."""
+class TemplateStep:
+    """One step of a template; all but `name` and `handler_class` serves the test helper."""
 
     name: str
     handler_class: str
@@ -33,24 +29,26 @@ class StepTemplate:
 
 @dataclass(frozen=True)
 class Template:
-    """A task template with the overrides of one environment applied."""
+    """A task template with the overrides of one environment applied; `schema` is that of the context."""
 
     namespace: str
     name: str
     version: str
-    steps: Tuple[StepTemplate, ...]
+    steps: Tuple[TemplateStep, ...]
     source: str
+    schema: Optional[Mapping[str, Any]] = None
 
 
 def load_dir(path: str, environment: str, env: Mapping[str, str] = os.environ) -> List[Template]:
-    """Every *.yaml and *.yml below `path`, sorted; ConfigurationError names file and field."""
+    """Every *.yaml and *.yml of the folder itself, sorted; ConfigurationError names file and field."""
     if not os.path.isdir(path):
         raise ConfigurationError(f"templates directory {path} does not exist (option --templates)")
     files = sorted(
-        os.path.join(folder, name)
-        for folder, _, names in os.walk(path)
-        for name in names
+        os.path.join(path, name)
+        for name in os.listdir(path)
         if name.endswith((".yaml", ".yml"))
+        and not name.startswith(".")
+        and not os.path.isdir(os.path.join(path, name))
     )
     return [load_file(file, environment, env) for file in files]
 
@@ -58,24 +56,35 @@ def load_dir(path: str, environment: str, env: Mapping[str, str] = os.environ) -
 def load_file(path: str, environment: str, env: Mapping[str, str] = os.environ) -> Template:
     """One template file; ConfigurationError names file and field."""
     try:
-        with open(path, encoding="utf-8") as stream:
-            data = yaml.load(stream, Loader=_Loader)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"template {path}: cannot be read: {error}") from error
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"template {path}: not valid YAML: {_one_line(error)}") from error
-    return parse(data, environment, env, source=path)
+        tree = yaml_text.read_file(path)
+    except YamlError as error:
+        raise ConfigurationError(f"template {path}: {error}") from None
+    return _read(tree, environment, env, path)
 
 
 def parse(
     data: Any, environment: str, env: Mapping[str, str] = os.environ, source: str = "(inline)"
 ) -> Template:
-    """A template from parsed YAML."""
-    data = _interpolate(data, env, source)
-    if not isinstance(data, dict):
+    """A template from parsed content."""
+    return _read(yaml_text.from_data(data), environment, env, source)
+
+
+def _read(tree: Any, environment: str, env: Mapping[str, str], source: str) -> Template:
+    try:
+        return _template(tree, environment, env, source)
+    except YamlError as error:
+        raise _bad(source, "", str(error)) from None
+
+
+def _template(tree: Any, environment: str, env: Mapping[str, str], source: str) -> Template:
+    if not isinstance(tree, dict):
         raise _bad(source, "", "must be a mapping with name, namespace_name, version and step_templates")
+    # Variables of the other environments need not be set.
+    environments = _mapping(tree.get("environments"), source, "environments")
+    chosen = yaml_text.fill(environments.get(environment), env)
+    tree = yaml_text.fill({key: value for key, value in tree.items() if key != "environments"}, env)
     steps: Dict[str, Dict[str, Any]] = {}
-    for position, step in enumerate(_list(data, "step_templates", source)):
+    for position, step in enumerate(_list(tree, "step_templates", source)):
         where = f"step_templates[{position}]"
         if not isinstance(step, dict):
             raise _bad(source, where, "must be a mapping")
@@ -83,20 +92,21 @@ def parse(
         if name in steps:
             raise _bad(source, where + ".name", f"step {name} is defined twice")
         steps[name] = dict(step)
-    for name, override, where in _overrides(data, environment, source):
+    for name, override, where in _overrides(chosen, environment, source):
         if name not in steps:
             raise _bad(source, where, f"there is no step {name}")
         _merge(steps[name], {key: value for key, value in override.items() if key != "name"})
-    namespace = _text(data, "namespace_name", source)
-    name = _text(data, "name", source)
-    if name.startswith(namespace + "/"):
-        name = name[len(namespace) + 1 :]
+    namespace = _text(tree, "namespace_name", source)
+    schema = _data(tree, "schema", None)
+    if schema is not None and not isinstance(schema, dict):
+        raise _bad(source, "schema", "must be a mapping")
     return Template(
         namespace=namespace,
-        name=name,
-        version=_text(data, "version", source),
+        name=_text(tree, "name", source).removeprefix(namespace + "/"),
+        version=_text(tree, "version", source),
         steps=tuple(_step(step, source, f"step {key}: ") for key, step in steps.items()),
         source=source,
+        schema=schema,
     )
 
 
@@ -111,87 +121,74 @@ def _merge(target: Dict[str, Any], source: Mapping[str, Any]) -> None:
             target[key] = value
 
 
-def _overrides(
-    data: Dict[str, Any], environment: str, source: str
-) -> Iterator[Tuple[str, Dict[str, Any], str]]:
-    environments = data.get("environments") or {}
-    if not isinstance(environments, dict):
-        raise _bad(source, "environments", "must be a mapping")
-    chosen = environments.get(environment) or {}
+def _overrides(chosen: Any, environment: str, source: str) -> Iterator[Tuple[str, Dict[str, Any], str]]:
     where = f"environments.{environment}"
-    if not isinstance(chosen, dict):
-        raise _bad(source, where, "must be a mapping")
-    for position, step in enumerate(chosen.get("step_templates") or []):
+    chosen = _mapping(chosen, source, where)
+    listed = chosen.get("step_templates")
+    for position, step in enumerate(listed if isinstance(listed, list) else []):
         here = f"{where}.step_templates[{position}]"
         if not isinstance(step, dict):
             raise _bad(source, here, "must be a mapping")
         yield _text(step, "name", source, here + "."), step, here
-    overrides = chosen.get("step_overrides") or {}
-    if not isinstance(overrides, dict):
-        raise _bad(source, where + ".step_overrides", "must be a mapping")
-    for name, step in overrides.items():
+    for name, step in _mapping(chosen.get("step_overrides"), source, where + ".step_overrides").items():
         here = f"{where}.step_overrides.{name}"
-        if not isinstance(step, dict):
-            raise _bad(source, here, "must be a mapping")
-        yield str(name), step, here
+        override = dict(_mapping(step, source, here))
+        # The older form has the short names.
+        for short in ("retry_limit", "retryable"):
+            if short in override:
+                override[f"default_{short}"] = override.pop(short)
+        yield name, override, here
 
 
-def _step(step: Dict[str, Any], source: str, where: str) -> StepTemplate:
-    config = step.get("handler_config") or {}
+def _step(step: Dict[str, Any], source: str, where: str) -> TemplateStep:
+    config = _data(step, "handler_config", {})
     if not isinstance(config, dict):
         raise _bad(source, where + "handler_config", "must be a mapping")
     parents = step.get("depends_on_steps") or []
-    parents = [parents] if isinstance(parents, str) else list(parents)
+    parents = list(parents) if isinstance(parents, list) else [parents]
     if step.get("depends_on_step"):
-        parents.append(str(step["depends_on_step"]))
-    return StepTemplate(
-        name=str(step["name"]),
+        parents.append(step["depends_on_step"])
+    return TemplateStep(
+        name=_text(step, "name", source, where),
         handler_class=_text(step, "handler_class", source, where),
         handler_config=config,
-        depends_on=tuple(dict.fromkeys(str(parent) for parent in parents)),
-        retryable=step.get("default_retryable", True) is not False,
+        depends_on=tuple(dict.fromkeys(filter(None, map(yaml_text.spelling, parents)))),
+        retryable=_data(step, "default_retryable", True) is not False,
         retry_limit=int(_number(step, "default_retry_limit", 3, source, where)),
         timeout_seconds=_number(step, "timeout_seconds", 30.0, source, where),
     )
 
 
-def _interpolate(value: Any, env: Mapping[str, str], source: str) -> Any:
-    if isinstance(value, dict):
-        return {key: _interpolate(item, env, source) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_interpolate(item, env, source) for item in value]
-    if not isinstance(value, str) or "${" not in value:
-        return value
-
-    def fill(match: "re.Match[str]") -> str:
-        found = env.get(match.group(1), match.group(2))
-        if found is None:
-            raise _bad(source, "", f"the environment variable {match.group(1)} is not set and has no default")
-        return found
-
-    filled = _VARIABLE.sub(fill, value)
-    # A value that is nothing but a variable takes the type its text has in YAML (a number, a boolean).
-    typed = yaml.safe_load(filled) if _VARIABLE.fullmatch(value) else filled
-    return filled if isinstance(typed, (dict, list)) else typed
+def _data(mapping: Mapping[str, Any], key: str, default: Any) -> Any:
+    value = yaml_text.to_data(mapping.get(key))
+    return default if value is None else value
 
 
-def _text(data: Mapping[Any, Any], key: str, source: str, where: str = "") -> str:
-    value = data.get(key)
-    if value is None or isinstance(value, (dict, list)) or not str(value):
+def _mapping(node: Any, source: str, field: str) -> Dict[str, Any]:
+    if node is None or (isinstance(node, yaml_text.Scalar) and yaml_text.to_data(node) is None):
+        return {}
+    if not isinstance(node, dict):
+        raise _bad(source, field, "must be a mapping")
+    return node
+
+
+def _text(mapping: Mapping[str, Any], key: str, source: str, where: str = "") -> str:
+    text = yaml_text.spelling(mapping.get(key))
+    if not text:
         raise _bad(source, where + key, "is required and must be text")
-    return str(value)
+    return text
 
 
-def _number(data: Mapping[Any, Any], key: str, default: float, source: str, where: str) -> float:
-    value = data.get(key, default)
+def _number(mapping: Mapping[str, Any], key: str, default: float, source: str, where: str) -> float:
+    value = _data(mapping, key, default)
     try:
         return float(value)
     except (TypeError, ValueError):
-        raise _bad(source, where + key, f"must be a number, not {value!r}") from None
+        raise _bad(source, where + key, f"must be a number, not {value!r:.80}") from None
 
 
-def _list(data: Mapping[Any, Any], key: str, source: str) -> List[Any]:
-    value = data.get(key)
+def _list(mapping: Mapping[str, Any], key: str, source: str) -> List[Any]:
+    value = mapping.get(key)
     if not isinstance(value, list) or not value:
         raise _bad(source, key, "is required and must be a list of steps")
     return value
@@ -199,7 +196,3 @@ def _list(data: Mapping[Any, Any], key: str, source: str) -> List[Any]:
 
 def _bad(source: str, field: str, message: str) -> ConfigurationError:
     return ConfigurationError(f"template {source}: {field + ' ' if field else ''}{message}")
-
-
-def _one_line(error: Optional[BaseException]) -> str:
-    return " ".join(str(error).split())

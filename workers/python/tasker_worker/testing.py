@@ -5,31 +5,36 @@
     result = run_step(ShipOrder, context={"order_id": 7}, previous_results={"pay": {"payment_id": "p"}})
     assert result.status == "completed" and result.output["carrier"] == "DHL"
 
-    order = run_template("config/tasks/order_fulfillment.yaml", context=an_order)
-    assert order.state == "complete" and order.steps["process_payment"].attempts == 2
+    order = run_template("config/tasks/order_fulfillment.yaml", context=an_order,
+                         stubs={"ship_order": {"carrier": "DHL"}})
+    assert order.state == "complete", order.explain()
 """
 
 import json
 import os
+import re
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, List, Mapping, Optional, Union
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Union, cast
 
 from . import handlers, settings, templates
 from .clock import utc_timestamp
+from .context_schema import problems_of
 from .errors import ConfigurationError
-from .model import CancelFlag
-from .outcome import ResultLimits, encode_output, run_handler
-from .registry import HandlerEntry, build_entry
-from .templates import StepTemplate, Template
+from .values import CancelFlag
+from .outcome import Limits, encode_output, run_handler
+from .registry import HandlerEntry, did_you_mean, entry_of
+from .templates import TemplateStep, Template
 from .wire.errors import DecodeError
 from .wire.orchestrator_messages import StepRequest
 from .wire.schema import read_record
 
 #: what stands for a handler: its class, or a function of (task, sequence, step)
 Handler = Union[type, Callable[[Any, Any, Any], Any]]
+SHOWN_CHARACTERS_MAX = 200
+SHOWN_FRAMES_MAX = 3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StepResult:
     """How one attempt ended. `status` and `error` as on the wire; `output` after a way through JSON."""
 
@@ -37,6 +42,9 @@ class StepResult:
     output: Any
     error: Optional[Dict[str, Any]]
     seconds: float
+
+    def __repr__(self) -> str:
+        return f"<{self.status} {_shown(self.output) if self.error is None else _described(self.error)}>"
 
     @property
     def completed(self) -> bool:
@@ -48,24 +56,72 @@ class StepResult:
         return self.status == "failed" and (self.error or {}).get("retryable") is not False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StepStory:
-    """What became of one step of a template: `complete`, `error`, or `pending` when a parent failed."""
+    """What became of one step of a template: `complete`, `error`, or `pending` when a parent failed.
+
+    `waits_for` names the parents that keep a pending step from running.
+    """
 
     name: str
     state: str
     attempts: int
     results: Any
     history: List[StepResult] = field(default_factory=list)
+    waits_for: Tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<{self.name} {self._outcome()}>"
+
+    def _outcome(self) -> str:
+        if self.state == "pending":
+            return f"pending, waits for {', '.join(self.waits_for)}"
+        attempts = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
+        error = self.history[-1].error if self.history else None
+        if error is None:
+            return f"{self.state}, {attempts}"
+        return f"{self.state} after {attempts}: {_described(error)}"
+
+    def explain(self) -> List[str]:
+        """Lines for people: the outcome, why earlier attempts failed, and where the last one did."""
+        lines = [f"{self.name}: {self._outcome()}"]
+        for number, result in enumerate(self.history[:-1], start=1):
+            if result.error is not None:
+                lines.append(f"  attempt {number} failed: {_described(result.error)}")
+        error = self.history[-1].error if self.history else None
+        lines += [f"    {line}" for line in (error or {}).get("backtrace", [])[:SHOWN_FRAMES_MAX]]
+        return lines
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TemplateResult:
     """`state` is complete or error; `steps` by name, `order` as they first ran."""
 
     state: str
     steps: Dict[str, StepStory]
     order: List[str]
+    template: str = ""
+
+    def __repr__(self) -> str:
+        steps = ", ".join(f"{step.name} {step.state}" for step in self.steps.values())
+        return f"<{self.template} {self.state}: {steps}>"
+
+    def explain(self) -> str:
+        """What became of each step, and why, for the message of an assertion."""
+        lines = [line for step in self.steps.values() for line in step.explain()]
+        return "\n".join([f"{self.template}: {self.state}", *(f"  {line}" for line in lines)])
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= SHOWN_CHARACTERS_MAX else text[: SHOWN_CHARACTERS_MAX - 1] + "…"
+
+
+def _described(error: Mapping[str, Any]) -> str:
+    """The message of a report's error, with its type and code."""
+    kind, message, code = str(error["error_type"]), str(error["message"]), error.get("error_code")
+    text = message if message.startswith(kind) else f"{kind}: {message}"
+    return f"{text} [{code}]" if code else text
 
 
 def run_step(
@@ -118,7 +174,7 @@ def run_step(
     flag = CancelFlag()
     if cancelled:
         flag.set("test")
-    outcome = run_handler(_entry(handler, name, config), request, flag, ResultLimits())
+    outcome = run_handler(_entry(handler, name, config), request, flag, Limits())
     output = None if outcome.output_json is None else json.loads(outcome.output_json)
     return StepResult(outcome.status, output, outcome.error, outcome.seconds)
 
@@ -127,21 +183,25 @@ def run_template(
     template: Union[str, "os.PathLike[str]", Mapping[str, Any]],
     *,
     context: Optional[Mapping[str, Any]] = None,
-    stubs: Optional[Mapping[str, Handler]] = None,
+    stubs: Optional[Mapping[str, Any]] = None,
     environment: Optional[str] = None,
     env: Mapping[str, str] = os.environ,
 ) -> TemplateResult:
     """Runs every step of a template (a file, or its parsed content) in dependency order.
 
     Failed attempts are repeated at once, up to the retry limit, as far as they are retryable; independent
-    branches run to their end before the task fails. `stubs` replaces handlers by handler class or step
-    name. Raises ConfigurationError for a bad template or a handler that is missing.
+    branches run to their end before the task fails. `stubs` stand for the handlers of the steps they name: an
+    output, a function of (task, sequence, step), a class, or an exception that each attempt raises. Raises
+    ConfigurationError for a bad template, a missing handler, a stub that names no step, and a context that
+    the template's schema refuses.
     """
     chosen = environment or settings.environment_name(env)
     if isinstance(template, Mapping):
         loaded = templates.parse(dict(template), chosen, env)
     else:
         loaded = templates.load_file(os.fspath(template), chosen, env)
+    _check_stubs(loaded, stubs or {})
+    _check_context(loaded, context or {})
     stories: Dict[str, StepStory] = {}
     order: List[str] = []
     for number, step in enumerate(_in_order(loaded), start=1):
@@ -151,14 +211,42 @@ def run_template(
             found = _handler_of(loaded, step, stubs or {})
             stories[step.name] = _run_to_end(loaded, step, number, found, context or {}, parents)
         else:
-            stories[step.name] = StepStory(step.name, "pending", 0, None)
+            open_parents = tuple(name for name in step.depends_on if stories[name].state != "complete")
+            stories[step.name] = StepStory(step.name, "pending", 0, None, waits_for=open_parents)
     whole = all(story.state == "complete" for story in stories.values())
-    return TemplateResult("complete" if whole else "error", stories, order)
+    name = f"{loaded.namespace}/{loaded.name}"
+    return TemplateResult("complete" if whole else "error", stories, order, name)
+
+
+def _check_stubs(template: Template, stubs: Mapping[str, Any]) -> None:
+    names = [step.name for step in template.steps]
+    for name in stubs:
+        if name not in names:
+            same = [step.name for step in template.steps if step.handler_class == name]
+            hint = (
+                f"; a stub has the name of its step: {', '.join(same)}" if same else did_you_mean(name, names)
+            )
+            raise ConfigurationError(f"template {template.source}: there is no step {name} to stub{hint}")
+
+
+def _check_context(template: Template, context: Mapping[str, Any]) -> None:
+    if template.schema is None:
+        return
+    try:
+        problems = problems_of(template.schema, _through_json(context, "context"))
+    except (RecursionError, KeyError, IndexError, TypeError, re.error) as error:
+        raise ConfigurationError(
+            f"template {template.source}: the schema cannot be used: {error!r}"
+        ) from None
+    if problems:
+        raise ConfigurationError(
+            f"template {template.source}: no task can have this context: {'; '.join(problems)}"
+        )
 
 
 def _run_to_end(
     template: Template,
-    step: StepTemplate,
+    step: TemplateStep,
     number: int,
     found: Handler,
     context: Mapping[str, Any],
@@ -188,9 +276,9 @@ def _run_to_end(
     return StepStory(step.name, "complete" if last.completed else "error", len(history), last.output, history)
 
 
-def _in_order(template: Template) -> List[StepTemplate]:
+def _in_order(template: Template) -> List[TemplateStep]:
     by_name = {step.name: step for step in template.steps}
-    ordered: Dict[str, StepTemplate] = {}
+    ordered: Dict[str, TemplateStep] = {}
     waiting = list(template.steps)
     while waiting:
         ready = [step for step in waiting if all(name in ordered for name in step.depends_on)]
@@ -203,8 +291,10 @@ def _in_order(template: Template) -> List[StepTemplate]:
     return list(ordered.values())
 
 
-def _handler_of(template: Template, step: StepTemplate, stubs: Mapping[str, Handler]) -> Handler:
-    found = stubs.get(step.name) or stubs.get(step.handler_class) or handlers.resolve(step.handler_class)
+def _handler_of(template: Template, step: TemplateStep, stubs: Mapping[str, Any]) -> Handler:
+    if step.name in stubs:
+        return _stub(stubs[step.name])
+    found = handlers.resolve(step.handler_class)
     if found is None:
         raise ConfigurationError(
             f"template {template.source}: step {step.name} needs {step.handler_class};"
@@ -213,15 +303,27 @@ def _handler_of(template: Template, step: StepTemplate, stubs: Mapping[str, Hand
     return found
 
 
+def _stub(given: Any) -> Handler:
+    if isinstance(given, BaseException):
+
+        def fail(task: Any, sequence: Any, step: Any) -> Any:
+            raise given
+
+        return fail
+    if isinstance(given, type) or callable(given):
+        return cast(Handler, given)
+    return lambda task, sequence, step: given
+
+
 def _entry(handler: Handler, name: str, config: Mapping[str, Any]) -> HandlerEntry:
     if isinstance(handler, type):
-        return build_entry(name, handler, config, f"handler {name}")
-    return HandlerEntry(name, handler, None)
+        return entry_of(name, handler, config)
+    return HandlerEntry(name, handler)
 
 
 def _through_json(value: Mapping[str, Any], what: str) -> Any:
     try:
-        return json.loads(encode_output(value, ResultLimits()))
+        return json.loads(encode_output(value, Limits()))
     except Exception as error:
         raise ValueError(f"{what} is not what JSON can hold: {error}") from error
 

@@ -1,33 +1,29 @@
 """What happens to steps in this worker: taken or refused, started, watched, reported, handed back.
 
-Everything here runs in the socket thread; only the handlers run in the pool. A step is in `_runs` from its
-acceptance until it is reported *and* its handler has ended, and it is in one of three places before it
-starts: `_held` (the outbox is full, or it may not start yet), the claims (claim_first), or the pool's queue.
+Everything here runs in the socket thread; only the handlers run in the pool. An attempt is in `_attempts`
+from its acceptance until it is reported *and* its handler has ended. Before it starts it is in one of three
+places: `_held` (the outbox is full, or it may not start yet), the claims (claim_first), or the pool's queue.
+
+It keeps two promises: what is said to be unstarted never starts, and a batch that comes twice runs once.
 """
 
 from collections import deque
-from typing import Any, Deque, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Deque, Dict, List, Optional, Tuple
 
-from .batches import Batch, BatchBook, StepRun
+from .attempt import Attempt, Key
+from .batch import Batch, BatchBook, Rejected
 from .claims import Claims, grouped
-from .logs import Log
+from .log import Log
 from .outbox import Outbox
-from .pool import HandlerPool
-from .registry import Registry
-from .reports import ReportWriter, sent_by
-from .wire.messages import Cancel, StartDenied, StartGranted, StepBatchRequest
+from .pool import Pool
+from .registry import HandlerEntry, Registry
+from .reports import Reports, sent_by
+from .wire.messages import Cancel, StartDenied, StartGranted, StepBatchRequest, StepRef
 
 log = Log(__name__)
 
-# A handler that runs longer than this is announced with an in_progress report.
-ANNOUNCE_S = 0.2
-# A handler whose time is over gets this long to notice `cancelled()` and end by itself. Then it may be
-# tried again like any failed step; one that runs on might run beside its own next attempt.
-STOP_GRACE_S = 0.1
 # Room every started step needs in the outbox: its own report and, at worst, its batch's completion.
 _REPORTS_PER_STEP = 2
-
-Key = Tuple[str, int]
 
 
 class Work:
@@ -37,87 +33,67 @@ class Work:
         self,
         registry: Registry,
         outbox: Outbox,
-        pool: HandlerPool,
+        pool: Pool,
         claims: Claims,
-        writer: ReportWriter,
-        send: Any,
+        reports: Reports,
+        send: Callable[[bytes], None],
         in_flight_max: int,
     ) -> None:
         self._registry = registry
         self._outbox = outbox
         self._pool = pool
         self._claims = claims
-        self._writer = writer
+        self._reports = reports
         self._send = send
         self._in_flight_max = in_flight_max
         self._book = BatchBook()
-        self._runs: Dict[Key, StepRun] = {}
-        self._held: Deque[StepRun] = deque()
-        self._handed: Dict[Key, StepRun] = {}
+        self._attempts: Dict[Key, Attempt] = {}
+        self._held: Deque[Attempt] = deque()
+        self._handed: Dict[Key, Attempt] = {}
         self._next_scan = float("inf")
-        #: bytes of large results collected since the pool was last told
+        #: bytes of large results collected since the pool last got the room
         self._collected_bytes = 0
         self.session = ""
-        self.batch_bytes_max = 0
         self.draining = False
 
     # ------------------------------------------------------------------ batches in
 
-    def take(self, request: StepBatchRequest, size: int, now: float) -> None:
-        """A batch has come: accept what can be taken, reject the rest; a known one is answered again."""
+    def take(self, request: StepBatchRequest, over_limit: bool, now: float) -> None:
+        """A batch has come: accept what can be taken, hand back the rest; a known one is answered again."""
         known = self._book.answer_of(request.batch_id)
         if known is not None:
             self._answer_again(request.batch_id, known[0], known[1], now)
             return
-        prefix = self._writer.batch_prefix(request.batch_id, self.session)
+        prefix = self._reports.batch_prefix(request.batch_id, self.session)
         batch = Batch(request.batch_id, self.session, prefix, now)
-        accepted, rejected = self._judge(request, size, batch)
+        free = self._in_flight_max - len(self._attempts)
+
+        def refusal(entry: Optional[HandlerEntry], taken: int) -> Optional[str]:
+            if self.draining:
+                return "draining"
+            if over_limit:
+                return "too_large"
+            if entry is None:
+                return "unknown_handler"
+            return "over_capacity" if taken >= free else None
+
+        accepted, rejected = batch.sort_out(request, self._registry.find_for, refusal)
         self._book.add(batch)
         if accepted or not rejected:
             batch.accepted = True
             batch.open_steps = len(accepted)
-            self._send(self._writer.accepted(batch.batch_id, self.session))
-        for run in accepted:
-            self._runs[run.key] = run
-            (self._claims.waiting if run.claim_first else self._held).append(run)
+            self._send(self._reports.accepted(batch.batch_id, self.session))
+        for attempt in accepted:
+            self._attempts[attempt.key] = attempt
+            (self._claims.waiting if attempt.claim_first else self._held).append(attempt)
         if rejected:
             self._reject(batch, rejected, now)
         self._end_if_complete(batch, now)
 
-    def _judge(
-        self, request: StepBatchRequest, size: int, batch: Batch
-    ) -> Tuple[List[StepRun], List[Tuple[int, int, str]]]:
-        """What can be taken of a new batch, and (step_id, attempt, reason) of what cannot."""
-        free = self._in_flight_max - len(self._runs)
-        accepted: List[StepRun] = []
-        rejected: List[Tuple[int, int, str]] = []
-        seen = set()
-        for step in request.steps:
-            if step.step_id in seen:
-                log.error("a batch names a step twice", batch_id=request.batch_id, step_id=step.step_id)
-                continue
-            seen.add(step.step_id)
-            entry = self._registry.find(
-                step.namespace, step.task_name, step.task_version, step.step_name, step.handler_class
-            )
-            if self.draining:
-                reason = "draining"
-            elif size > self.batch_bytes_max > 0:
-                reason = "too_large"
-            elif entry is None:
-                reason = "unknown_handler"
-            elif len(accepted) >= free:
-                reason = "over_capacity"
-            else:
-                accepted.append(StepRun(step, batch, entry))
-                continue
-            rejected.append((step.step_id, step.metadata.attempt, reason))
-        return accepted, rejected
-
     def _answer_again(self, batch_id: str, accepted: bool, rejections: List[bytes], now: float) -> None:
-        log.info("a known batch came again", batch_id=batch_id, session=self.session)
+        log.info("known batch answered again", batch_id=batch_id)
         if accepted:
-            self._send(self._writer.accepted(batch_id, self.session))
+            self._send(self._reports.accepted(batch_id, self.session))
         for frame in rejections:
             if not self._outbox.waits_for_disk(frame):
                 self._send(frame)
@@ -144,12 +120,12 @@ class Work:
             room -= 1
         if self._claims.waiting or self._claims.asking:
             room = min(room, self._free_threads())
-        runs: List[StepRun] = []
+        attempts: List[Attempt] = []
         while self._held and room > 0:
-            runs.append(self._held.popleft())
+            attempts.append(self._held.popleft())
             room -= 1
-        if runs:
-            self._hand(runs, now, front=False)
+        if attempts:
+            self._hand(attempts, now, front=False)
 
     def _start_room(self) -> int:
         busy = len(self._handed) + self._claims.asking
@@ -158,26 +134,24 @@ class Work:
     def _free_threads(self) -> int:
         return self._pool.capacity - len(self._handed) - self._claims.asking
 
-    def _hand(self, runs: List[StepRun], now: float, front: bool) -> None:
-        for run in runs:
-            self._handed[run.key] = run
-            patience = min(ANNOUNCE_S, run.timeout_s) if run.timeout_s > 0 else ANNOUNCE_S
-            if now + patience < self._next_scan:
-                self._next_scan = now + patience
-        self._pool.submit(runs, front)
+    def _hand(self, attempts: List[Attempt], now: float, front: bool) -> None:
+        for attempt in attempts:
+            self._handed[attempt.key] = attempt
+            self._next_scan = min(self._next_scan, now + attempt.patience_s)
+        self._pool.submit(attempts, front)
 
     def start_granted(self, message: StartGranted, now: float) -> None:
-        run, missed = self._claims.granted(message, now)
-        if run is not None:
-            self._hand([run], now, front=True)
+        attempt, missed = self._claims.granted(message, now)
+        if attempt is not None:
+            self._hand([attempt], now, front=True)
         if missed is not None:
             self._hand_back([missed], "start_window_missed", now)
 
     def start_denied(self, message: StartDenied, now: float) -> None:
-        run = self._claims.denied(message)
-        if run is not None:
-            log.info("start denied", reason=message.reason, **run.names())
-            self._hand_back([run], "start_denied", now)
+        attempt = self._claims.denied(message)
+        if attempt is not None:
+            log.info("start denied", reason=message.reason, **attempt.log_fields())
+            self._hand_back([attempt], "start_denied", now)
 
     # ------------------------------------------------------------------ ends
 
@@ -185,55 +159,46 @@ class Work:
         """Reports everything the pool has finished."""
         done = self._pool.done
         while done:
-            run = done.popleft()
-            self._collected_bytes += run.large_bytes
-            self._handed.pop(run.key, None)
-            if run.missed_window:
-                self._hand_back([run], "start_window_missed", now)
+            attempt = done.popleft()
+            self._collected_bytes += attempt.large_bytes
+            self._handed.pop(attempt.key, None)
+            if attempt.missed_window:
+                self._hand_back([attempt], "start_window_missed", now)
                 continue
-            self._runs.pop(run.key, None)
-            outcome = run.outcome
-            assert outcome is not None, "a run leaves the pool with an outcome or a missed window"
-            if run.reported:
-                log.warn(
-                    "a result came after its time-out and is dropped", status=outcome.status, **run.names()
-                )
+            self._attempts.pop(attempt.key, None)
+            outcome = attempt.outcome
+            assert outcome is not None, "an attempt leaves the pool with an outcome or a missed window"
+            if attempt.reported:
+                log.warn("late result dropped", status=outcome.status, **attempt.log_fields())
                 continue
             ms = int(outcome.seconds * 1000)
-            error = outcome.error
-            if error is not None and run.grace_ends is not None:
-                # It ended because it was told to; what it says about that is not the cause.
-                self._report(run, "failed", None, _timeout_error(run, handler_stopped=True), ms, now)
-                continue
-            if error is not None:
-                log.info(
-                    "step failed",
-                    status=outcome.status,
-                    error_type=error["error_type"],
-                    error_code=error.get("error_code"),
-                    error=error["message"],
-                    **run.names(),
-                )
-            self._report(run, outcome.status, outcome.output_json, error, ms, now)
+            if outcome.error is not None and attempt.grace_ends is not None:
+                # It ended because it was asked to; its own error is not the cause.
+                self._report(attempt, "failed", None, attempt.timeout_error(handler_stopped=True), ms, now)
+            else:
+                self._report(attempt, outcome.status, outcome.output_json, outcome.error, ms, now)
 
     def _report(
         self,
-        run: StepRun,
+        attempt: Attempt,
         status: str,
         output_json: Optional[str],
         error: Optional[Dict[str, Any]],
         ms: int,
         now: float,
     ) -> None:
-        batch = run.batch
-        sequence, frame = self._writer.partial(run, status, output_json, error, ms)
-        run.reported = True
-        self._post(batch, sequence, frame, ((run.step_id, run.attempt),), now)
+        batch = attempt.batch
+        sequence, frame = self._reports.partial(attempt, status, output_json, error, ms)
+        attempt.reported = True
+        self._post(batch, sequence, frame, ((attempt.step_id, attempt.number),), now)
         if status == "completed":
             batch.completed += 1
+            if log.debug_enabled:
+                log.debug("step completed", execution_ms=ms, **attempt.log_fields())
         else:
             batch.failed += 1
-        batch.summaries.append(self._writer.summary(run, status, ms))
+            _log_failure(attempt, status, error or {}, ms)
+        batch.summaries.append(self._reports.summary(attempt, status, ms))
         batch.open_steps -= 1
         self._end_if_complete(batch, now)
 
@@ -249,7 +214,7 @@ class Work:
             return
         # A batch whose steps were all handed back has nothing to complete.
         if batch.summaries or not batch.rejections:
-            sequence, frame = self._writer.completion(batch, int((now - batch.received) * 1000))
+            sequence, frame = self._reports.completion(batch, int((now - batch.received) * 1000))
             self._post(batch, sequence, frame, (), now)
         self._book.finish(batch)
 
@@ -269,88 +234,89 @@ class Work:
 
     def _scan(self, now: float) -> None:
         following = float("inf")
-        for run in list(self._handed.values()):
-            if run.reported or run.outcome is not None:
+        for attempt in list(self._handed.values()):
+            if not attempt.is_watched():
                 continue
-            started = run.started
-            if started is None:
-                patience = min(ANNOUNCE_S, run.timeout_s) if run.timeout_s > 0 else ANNOUNCE_S
-                following = min(following, now + patience)
+            if attempt.is_over_grace(now):
+                self._time_out(attempt, now)
                 continue
-            if run.grace_ends is not None and now >= run.grace_ends:
-                self._time_out(run, now)
-                continue
-            if run.timeout_s > 0:
-                if run.grace_ends is None and now >= started + run.timeout_s:
-                    run.flag.set("timeout")
-                    run.grace_ends = now + STOP_GRACE_S
-                following = min(following, run.grace_ends or started + run.timeout_s)
-            if not run.announced:
-                if now >= started + ANNOUNCE_S:
-                    self._announce(run, now)
-                else:
-                    following = min(following, started + ANNOUNCE_S)
+            attempt.stop_when_overdue(now)
+            if attempt.is_to_announce(now):
+                self._announce(attempt, now)
+            following = min(following, attempt.next_due(now))
         self._next_scan = following
 
-    def _announce(self, run: StepRun, now: float) -> None:
-        run.announced = True
+    def _announce(self, attempt: Attempt, now: float) -> None:
+        attempt.announced = True
         # A hint: it is not kept for resending, but it takes its number.
-        _, frame = self._writer.partial(run, "in_progress", None, None, run.age_ms(now))
-        self._send(frame if run.batch.session == self.session else sent_by(frame, self.session))
+        _, frame = self._reports.partial(attempt, "in_progress", None, None, attempt.age_ms(now))
+        self._send(frame if attempt.batch.session == self.session else sent_by(frame, self.session))
 
-    def _time_out(self, run: StepRun, now: float) -> None:
+    def _time_out(self, attempt: Attempt, now: float) -> None:
         # Threads cannot be killed safely, so the handler goes on and keeps its thread until it returns.
-        limit_ms = run.request.metadata.timeout_ms
-        log.warn("step timed out and its handler still runs", timeout_ms=limit_ms, **run.names())
-        self._report(run, "failed", None, _timeout_error(run, handler_stopped=False), run.age_ms(now), now)
+        limit_ms = attempt.request.metadata.timeout_ms
+        log.warn("handler timed out and still runs", timeout_ms=limit_ms, **attempt.log_fields())
+        error = attempt.timeout_error(handler_stopped=False)
+        self._report(attempt, "failed", None, error, attempt.age_ms(now), now)
 
     # ------------------------------------------------------------------ handing back
 
     def cancel(self, message: Cancel, now: float) -> None:
-        """Unstarted steps are handed back; running ones are told."""
-        found = [(self._runs.get((ref.batch_id, ref.step_id)), ref.attempt) for ref in message.steps]
-        known = [run for run, attempt in found if run is not None and run.attempt == attempt]
-        # First what waits: a handler that is told to stop makes room for the next step at once.
-        unstarted = [run for run in known if self._take_back(run)]
+        """Hands back what has not started, and asks the handlers that run to stop."""
+        found = [(self._attempts.get((ref.batch_id, ref.step_id)), ref.attempt) for ref in message.steps]
+        known = [attempt for attempt, number in found if attempt is not None and attempt.number == number]
+        # First what waits: a handler that is asked to stop makes room for the next step at once.
+        unstarted = [attempt for attempt in known if self._take_back(attempt)]
         self._hand_back(unstarted, "cancelled", now)
-        for run in known:
-            if run not in unstarted:
-                run.flag.set(message.reason)
-                log.info("a running step was cancelled", reason=message.reason, **run.names())
+        for attempt in known:
+            log.info("step cancelled", reason=message.reason, **attempt.log_fields())
+            if attempt not in unstarted:
+                attempt.flag.set(message.reason)
 
     def drain(self, now: float) -> None:
         """No more work: hands back what has not started."""
         self.draining = True
-        self._hand_back([run for run in list(self._runs.values()) if self._take_back(run)], "draining", now)
+        self._hand_back(
+            [attempt for attempt in list(self._attempts.values()) if self._take_back(attempt)],
+            "draining",
+            now,
+        )
 
-    def _take_back(self, run: StepRun) -> bool:
+    def stop_running(self, reason: str) -> None:
+        """Asks the handlers that run to stop, unless they were asked already."""
+        for attempt in self.still_running:
+            if not attempt.flag.reason:
+                log.info("step cancelled", reason=reason, **attempt.log_fields())
+                attempt.flag.set(reason)
+
+    def _take_back(self, attempt: Attempt) -> bool:
         """Makes sure that a step never starts; False when it has started."""
-        if run.started is not None:
+        if attempt.started is not None:
             return False
-        if self._claims.drop(run):
+        if self._claims.drop(attempt):
             return True
         try:
-            self._held.remove(run)
+            self._held.remove(attempt)
             return True
         except ValueError:
             pass  # not held: the pool has it
-        if not self._pool.take_back(run):
+        if not self._pool.take_back(attempt):
             return False
-        self._handed.pop(run.key, None)
+        self._handed.pop(attempt.key, None)
         return True
 
-    def _hand_back(self, runs: List[StepRun], reason: str, now: float) -> None:
-        for run in runs:
-            self._claims.drop(run)
-            self._runs.pop(run.key, None)
-        for group in grouped(runs).values():
+    def _hand_back(self, attempts: List[Attempt], reason: str, now: float) -> None:
+        for attempt in attempts:
+            self._claims.drop(attempt)
+            self._attempts.pop(attempt.key, None)
+        for group in grouped(attempts).values():
             batch = group[0].batch
             batch.open_steps -= len(group)
-            self._reject(batch, [(run.step_id, run.attempt, reason) for run in group], now)
+            self._reject(batch, [(attempt.step_id, attempt.number, reason) for attempt in group], now)
             self._end_if_complete(batch, now)
 
-    def _reject(self, batch: Batch, steps: List[Tuple[int, int, str]], now: float) -> None:
-        sequence, frame = self._writer.rejection(batch, steps)
+    def _reject(self, batch: Batch, steps: List[Rejected], now: float) -> None:
+        sequence, frame = self._reports.rejection(batch, steps)
         batch.rejections.append(frame)
         log.info("steps handed back", batch_id=batch.batch_id, reason=steps[0][2], steps=len(steps))
         named = tuple((step_id, attempt) for step_id, attempt, _ in steps)
@@ -362,10 +328,10 @@ class Work:
         Running handlers go on; their reports name the old session and are sent by the new one. Returns
         how many steps were dropped.
         """
-        dropped = [run for run in list(self._runs.values()) if self._take_back(run)]
+        dropped = [attempt for attempt in list(self._attempts.values()) if self._take_back(attempt)]
         self.session = session
-        for run in dropped:
-            self._runs.pop(run.key, None)
+        for attempt in dropped:
+            self._attempts.pop(attempt.key, None)
         for group in grouped(dropped).values():
             batch = group[0].batch
             batch.open_steps -= len(group)
@@ -380,16 +346,16 @@ class Work:
     @property
     def is_empty(self) -> bool:
         """Nothing held and nothing running, not even a handler whose time-out has been reported."""
-        return not self._runs
+        return not self._attempts
 
     @property
     def unfinished(self) -> int:
         """Steps whose end has not been reported."""
-        return sum(1 for run in self._runs.values() if not run.reported)
+        return sum(1 for attempt in self._attempts.values() if not attempt.reported)
 
     @property
-    def still_running(self) -> List[StepRun]:
-        return [run for run in self._runs.values() if run.started is not None]
+    def still_running(self) -> List[Attempt]:
+        return [attempt for attempt in self._attempts.values() if attempt.started is not None]
 
     @property
     def free(self) -> int:
@@ -398,15 +364,32 @@ class Work:
             return 0
         return max(0, self._pool.capacity - len(self.still_running))
 
-    def held(self) -> Iterator[StepRun]:
-        return (run for run in self._runs.values() if run.started is None)
+    def inventory(self, now: Optional[float] = None) -> Dict[str, Any]:
+        """The lists `held`, `running`, `unacked` of a message; with `now`, the running ones have an age.
+
+        Each attempt is in exactly one of them: a timed-out one that still runs is in `running` only.
+        """
+        started = self.still_running
+        running = {attempt.key for attempt in started}
+        return {
+            "held": [attempt.ref for attempt in self._attempts.values() if attempt.key not in running],
+            "running": [attempt.ref if now is None else attempt.aged_ref(now) for attempt in started],
+            "unacked": [
+                StepRef(batch_id=batch_id, step_id=step_id, attempt=number)
+                for batch_id, step_id, number in self._outbox.unacked()
+                if (batch_id, step_id) not in running
+            ],
+        }
 
 
-def _timeout_error(run: StepRun, handler_stopped: bool) -> Dict[str, Any]:
-    return {
-        "message": f"no result within {run.request.metadata.timeout_ms} ms",
-        "error_type": "TimeoutError",
-        "error_code": "timeout",
-        "retryable": True,
-        "handler_stopped": handler_stopped,
-    }
+def _log_failure(attempt: Attempt, status: str, error: Dict[str, Any], ms: int) -> None:
+    log.warn(
+        "step failed",
+        status=status,
+        error_type=error.get("error_type"),
+        error_code=error.get("error_code"),
+        error=error.get("message"),
+        execution_ms=ms,
+        backtrace="\n".join(error.get("backtrace") or ()) or None,
+        **attempt.log_fields(),
+    )

@@ -1,3 +1,4 @@
+import logging
 import os
 import sys
 import tempfile
@@ -5,6 +6,16 @@ import tempfile
 import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before():
+    """The command line configures the log of the whole process; the next test must not find it so."""
+    root = logging.getLogger()
+    before = list(root.handlers), root.level
+    yield
+    root.handlers[:], level = before
+    root.setLevel(level)
 
 
 @pytest.fixture

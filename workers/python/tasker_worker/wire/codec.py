@@ -17,10 +17,14 @@ from .schema import layout, read_record
 
 BATCH_BYTES_MAX = 16 * 1024 * 1024
 RESULT_BYTES_MAX = 1024 * 1024
+INVENTORY_BYTES_MAX = 4 * 1024 * 1024
 # What a message may add around a result.
 ENVELOPE_BYTES_MAX = 256 * 1024
 DEPTH_MAX = 64
-_DIGITS_MAX = 4000
+# What PostgreSQL's numeric holds before the point; no number of a stored document is longer.
+DIGITS_MAX = 131_072
+# So many digits Python converts under any limit.
+_DIGITS_AT_ONCE = 600
 _VERSION = re.compile(r"1\.[0-9]+\Z")
 
 
@@ -28,13 +32,41 @@ def _refuse_constant(name: str) -> Any:
     raise DecodeError("malformed_json", f"{name} is not JSON")
 
 
-def _integer(literal: str) -> Any:
-    return int(literal) if len(literal) <= _DIGITS_MAX else float(literal)
+def _integer(literal: str) -> int:
+    if literal.startswith("-"):
+        return -_digits(literal[1:])
+    return _digits(literal)
 
 
-_decoder = json.JSONDecoder(parse_constant=_refuse_constant)
-# For texts with an integer of more digits than Python converts: such numbers come out as doubles.
-_patient_decoder = json.JSONDecoder(parse_int=_integer, parse_constant=_refuse_constant)
+def _digits(text: str) -> int:
+    """By halves: int() refuses long texts, and takes a time that grows with the square of their length."""
+    if len(text) > DIGITS_MAX:
+        raise DecodeError("out_of_range", f"a number has more than {DIGITS_MAX} digits")
+    if len(text) <= _DIGITS_AT_ONCE:
+        return int(text)
+    half = len(text) // 2
+    power: int = 10**half
+    return _digits(text[:-half]) * power + _digits(text[-half:])
+
+
+def _number(literal: str) -> Any:
+    """A double; what is too large for one arrives as the whole number that it is, never as infinity."""
+    value = float(literal)
+    if value - value == 0.0:
+        return value
+    mantissa, _, exponent = literal.lower().partition("e")
+    whole, _, fraction = mantissa.lstrip("-").partition(".")
+    shift = (int(exponent) if len(exponent) < 20 else DIGITS_MAX + 1) if exponent else 0
+    if len(whole) + shift > DIGITS_MAX:
+        raise DecodeError("out_of_range", f"a number has more than {DIGITS_MAX} digits")
+    # Beyond the doubles there are 309 digits before the point; what stands behind it is cut off.
+    digits = _digits((whole + fraction)[: len(whole) + shift].ljust(len(whole) + shift, "0"))
+    return -digits if literal.startswith("-") else digits
+
+
+_decoder = json.JSONDecoder(parse_float=_number, parse_constant=_refuse_constant)
+# For texts with an integer of more digits than Python converts by itself.
+_patient_decoder = json.JSONDecoder(parse_float=_number, parse_int=_integer, parse_constant=_refuse_constant)
 
 
 def split_frame(frame: bytes) -> Tuple[bytes, bytes]:

@@ -87,6 +87,7 @@ class Limits:
     batch_bytes: int = required(POSITIVE)
     result_bytes: int = required(POSITIVE)
     depth: int = required(POSITIVE)
+    inventory_bytes: Optional[int] = optional(POSITIVE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +99,11 @@ class Welcome(FromOrchestrator):
     lease_ms: int = required(POSITIVE)
     resend_ms: int = required(POSITIVE)
     limits: Limits = required(record(Limits))
+    installation: Optional[str] = optional(identifier)
+    hello_nonce: Optional[str] = optional(identifier)
+    disconnect_grace_ms: Optional[int] = optional(FROM_ZERO)
+    capacity: Optional[int] = optional(POSITIVE_32)
+    prefetch: Optional[int] = optional(POSITIVE_32)
     protocol_version: Optional[str] = optional(text)
 
 
@@ -108,6 +114,7 @@ class Refused(FromOrchestrator):
     code: str = required(identifier)
     message: str = required(text)
     retry_ms: int = required(FROM_ZERO)
+    hello_nonce: Optional[str] = optional(identifier)
     protocol_version: Optional[str] = optional(text)
 
 
@@ -139,6 +146,7 @@ class Heartbeat(FromOrchestrator):
     orchestrator_id: str = required(identifier)
     epoch: int = required(FROM_ZERO)
     n: int = required(FROM_ZERO)
+    installation: Optional[str] = optional(identifier)
     protocol_version: Optional[str] = optional(text)
 
 

@@ -65,6 +65,7 @@ class Hello:
     running: List[StepRef] = required(list_of(record(StepRef)))
     unacked: List[StepRef] = required(list_of(record(StepRef)))
     previous_sessions: Optional[List[str]] = optional(list_or_none(session_id))
+    hello_nonce: Optional[str] = optional(identifier)
     protocol_version: Optional[str] = optional(text)
 
 
@@ -144,6 +145,7 @@ class StepErrorReport:
     error_code: Optional[str] = optional(text)
     retryable: Optional[bool] = optional(boolean)
     retry_after_seconds: Optional[float] = optional(number_from_zero)
+    backtrace: Optional[List[str]] = optional(list_of(text))
     handler_stopped: Optional[bool] = optional(boolean)
 
 

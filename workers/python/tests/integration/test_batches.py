@@ -7,6 +7,25 @@ from tests.support.effects import effects_in
 from tests.support.fake_orchestrator import a_step
 
 
+def test_a_batch_without_steps_is_accepted_and_completed(fake, start):
+    start()
+    fake.handshake()
+    batch = fake.batch([])
+    completion = fake.wait_for("batch_completion").body
+    assert [m.body["batch_id"] for m in fake.of("batch_accepted")] == [batch]
+    assert (completion["batch_id"], completion["sequence"], completion["total_steps"]) == (batch, 1, 0)
+
+
+def test_a_step_is_run_by_the_handler_that_it_names(fake, start):
+    """Whatever class its batch has."""
+    start()
+    fake.handshake()
+    fake.batch([a_step(1, "Nobody::Here"), a_step(2, "Tests::Echo")])
+    assert fake.wait_for("partial_result").body["step_id"] == 2
+    rejected = fake.wait_for("batch_rejected").body["steps"]
+    assert [(step["step_id"], step["reason"]) for step in rejected] == [(1, "unknown_handler")]
+
+
 def test_one_batch_from_acceptance_to_completion(fake, start):
     start()
     fake.handshake()
@@ -152,8 +171,57 @@ def test_an_oversized_batch_is_handed_back(fake, start):
     fake.limits["batch_bytes"] = 2000
     start()
     fake.handshake()
-    fake.batch([a_step(1, "Tests::Echo", task_context={"x": "y" * 2000})])
-    assert fake.wait_for("batch_rejected").body["steps"][0]["reason"] == "too_large"
+    batch = fake.batch([a_step(n, "Tests::Echo", task_context={"x": "y" * 1000}) for n in (1, 2)])
+    rejected = fake.wait_for("batch_rejected", batch_id=batch)
+    reasons = [{"step_id": n, "attempt": 1, "reason": "too_large"} for n in (1, 2)]
+    assert (rejected.body["sequence"], rejected.body["steps"]) == (1, reasons)
+    # Sent again, it is answered with the same bytes and nothing else.
+    since = len(fake.received)
+    fake.batch([a_step(n, "Tests::Echo", task_context={"x": "y" * 1000}) for n in (1, 2)], batch)
+    assert fake.wait_for("batch_rejected", since, batch_id=batch).frame == rejected.frame
+    small = fake.batch([a_step(3, "Tests::Echo")])
+    fake.wait_for("batch_completion", batch_id=small)
+    assert not fake.of("batch_accepted", batch_id=batch) and not fake.of("batch_completion", batch_id=batch)
+
+
+def nested(depth):
+    value = {}
+    for _ in range(depth - 1):
+        value = {"a": value}
+    return value
+
+
+def test_a_batch_over_the_announced_depth_is_handed_back(fake, start):
+    fake.limits["depth"] = 20
+    worker = start()
+    fake.handshake()
+    # The context itself stands at the fourth level of the message.
+    fits = fake.batch([a_step(1, "Tests::Echo", task_context=nested(17))])
+    fake.wait_for("batch_accepted", batch_id=fits)
+    deep = fake.batch([a_step(2, "Tests::Echo", task_context=nested(18))])
+    assert fake.wait_for("batch_rejected", batch_id=deep).body["steps"][0]["reason"] == "too_large"
+    # More than twice the default cannot be read: it is logged and dropped.
+    deeper = fake.batch([a_step(3, "Tests::Echo", task_context=nested(130))])
+    fake.wait("the log line", lambda: "code=too_deep" in worker.log())
+    last = fake.batch([a_step(4, "Tests::Echo")])
+    fake.wait_for("batch_completion", batch_id=last)
+    assert not fake.of("batch_rejected", batch_id=deeper) and not fake.of("batch_accepted", batch_id=deeper)
+
+
+def test_a_batch_of_twice_the_default_size_is_handed_back(fake, start):
+    start()
+    fake.handshake()
+    batch = fake.batch([a_step(1, "Tests::Echo", task_context={"x": "y" * (20 * 2**20)})])
+    assert fake.wait_for("batch_rejected", batch_id=batch).body["steps"][0]["reason"] == "too_large"
+
+
+def test_an_announced_limit_above_the_default_holds(fake, start):
+    fake.limits["batch_bytes"] = 48 * 2**20
+    fake.limits["result_bytes"] = 48 * 2**20
+    start(handlers="Tests::Fail")
+    fake.handshake()
+    batch = fake.batch([a_step(1, "Tests::Fail", task_context={"x": "y" * (34 * 2**20)})])
+    fake.wait_for("batch_completion", batch_id=batch)
 
 
 def test_an_output_over_the_announced_limit_is_an_error(fake, start):
@@ -161,8 +229,9 @@ def test_an_output_over_the_announced_limit_is_an_error(fake, start):
     start()
     fake.handshake()
     fake.batch([a_step(1, "Tests::Echo", task_context={"x": "y" * 1000})])
-    report = fake.wait_for("partial_result").body
-    assert (report["status"], report["error"]["error_code"]) == ("error", "output_too_large")
+    # On a busy machine the step may be announced before.
+    report = fake.wait_for("partial_result", status="error").body
+    assert report["error"]["error_code"] == "output_too_large"
 
 
 def test_long_steps_are_announced_and_short_ones_are_not(fake, start, folder):
@@ -206,7 +275,7 @@ def test_a_timed_out_step_is_reported_while_its_handler_runs_and_its_late_result
     fake.auto_ack = True
     open(gate, "w").close()
     fake.wait_for("batch_completion", batch_id=other)
-    assert "a result came after its time-out and is dropped" in worker.log()
+    fake.wait("the log line", lambda: "late result dropped" in worker.log())
     finals = {m.frame for m in fake.of("partial_result", step_id=1) if m.body["status"] != "in_progress"}
     assert len(finals) == 1
 
@@ -312,14 +381,15 @@ def test_an_outbox_full_of_bytes_stops_new_steps_and_loses_nothing(fake, start):
 
     def full() -> object:
         beats = fake.of("worker_heartbeat")
-        return beats and len(beats[-1].body["unacked"]) >= 7 and not beats[-1].body["running"] and beats[-1]
+        last = beats[-1].body if beats else {"held": [], "unacked": [], "running": []}
+        of_all = len(last["held"]) + len(last["unacked"]) == 20
+        return of_all and len(last["unacked"]) >= 7 and not last["running"] and beats[-1]
 
     # Seven reports fill the window; what was running when the seventh came is kept as well. A heartbeat may
-    # also go out before that.
+    # also go out before that, or before the last batch has come.
     beat = fake.wait("steps held back", full)
-    assert beat.body["free"] == 0 and len(beat.body["held"]) > 8
+    assert beat.body["free"] == 0
     assert 7 <= len(beat.body["unacked"]) <= 9
-    assert len(beat.body["held"]) + len(beat.body["unacked"]) == 20
     since = len(fake.received)
     fake.wait("three more heartbeats", lambda: len(fake.of("worker_heartbeat", since)) >= 3)
     assert fake.of("worker_heartbeat")[-1].body["held"] == beat.body["held"]
@@ -366,14 +436,6 @@ def test_bad_messages_are_logged_and_change_nothing(fake, start):
     fake.control("cancel", session="0" * 16, steps=[], reason="another's")
     batch = fake.batch([a_step(1, "Tests::Echo")])
     fake.wait_for("batch_completion", batch_id=batch)
-    log = worker.log()
-    for code in (
-        "malformed_json",
-        "invalid_utf8",
-        "unknown_type",
-        "missing_field",
-        "wrong topic",
-        "another session",
-    ):
-        assert code in log, code
+    said = "malformed_json", "invalid_utf8", "unknown_type", "missing_field", "wrong topic", "another session"
+    fake.wait("a log line for each", lambda: all(words in worker.log() for words in said))
     assert not fake.of("ready", nonce="wrong topic")

@@ -69,7 +69,29 @@ def test_the_drain_limit_ends_a_worker_whose_handler_hangs(fake, start, folder):
     worker.terminate()
     assert fake.wait_for("goodbye").body["reason"] == "deadline"
     assert worker.exit_code() == 4
-    assert "the drain limit is reached" in worker.log()
+    assert "drain limit reached" in worker.log()
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "drain", "second drain"])
+def test_handlers_that_run_are_asked_to_stop_before_the_drain_ends(fake, start, folder, how):
+    worker = start("--drain-timeout", "20" if how == "second drain" else "2")
+    fake.handshake()
+    config = {"file": os.path.join(folder, "never"), "obey": True}
+    fake.batch([a_step(1, "Tests::WaitForFile", handler_config=config)])
+    fake.wait_for("partial_result", status="in_progress")
+    began = time.monotonic()
+    if how == "SIGTERM":
+        worker.terminate()
+    else:
+        fake.control("drain", session=fake.session, deadline_ms=60_000)
+    if how == "second drain":
+        fake.wait("the drain", lambda: "draining" in worker.log())
+        fake.control("drain", session=fake.session, deadline_ms=2000)
+    report = fake.wait_for("partial_result", step_id=1, status="failed")
+    assert report.body["error"]["message"] == "stopped: draining"
+    assert 0.8 < report.at - began < 2.0
+    assert fake.wait_for("goodbye").body["reason"] == "drained"
+    assert worker.exit_code() == 0
 
 
 def test_an_unacknowledged_report_makes_the_goodbye_another_one(fake, start):
@@ -124,7 +146,29 @@ def test_a_second_signal_ends_at_once(fake, start, folder):
     fake.wait("the drain", lambda: "draining" in worker.log())
     worker.terminate()
     assert fake.wait_for("goodbye").body["reason"] == "interrupted"
-    assert worker.exit_code() == 128 + signal.SIGTERM
+    assert worker.exit_code() == 4
+
+
+CRASHES_WITH_ITS_FIRST_BATCH = """
+from tasker_worker.work import Work
+
+def take(self, request, over_limit, now):
+    raise RuntimeError("a fault of the worker")
+
+Work.take = take
+"""
+
+
+def test_a_fault_of_the_worker_itself_says_goodbye_and_ends_with_code_1(fake, start, folder):
+    file = os.path.join(folder, "crashes.py")
+    with open(file, "w", encoding="utf-8") as stream:
+        stream.write(CRASHES_WITH_ITS_FIRST_BATCH)
+    worker = start("--import", file)
+    fake.handshake()
+    fake.batch([a_step(1, "Tests::Echo")])
+    assert fake.wait_for("goodbye").body["reason"] == "crashed"
+    assert worker.exit_code() == 1
+    assert "RuntimeError: a fault of the worker" in worker.log()
 
 
 def test_cancel_hands_back_what_waits_and_tells_what_runs(fake, start, folder):

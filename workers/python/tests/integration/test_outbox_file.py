@@ -142,4 +142,4 @@ def test_a_full_disk_pauses_the_worker_until_there_is_room(fake, start, folder):
     resource.prlimit(worker.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
     fake.auto_ack = True
     fake.wait("all", lambda: {m.body["step_id"] for m in fake.of("partial_result")} == set(range(1, 7)))
-    assert "the outbox file can be written again" in worker.log()
+    fake.wait("the log line", lambda: "the outbox file can be written again" in worker.log())

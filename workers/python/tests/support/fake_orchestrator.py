@@ -75,6 +75,8 @@ class FakeOrchestrator:
         self.steps_endpoint = f"ipc://{os.path.join(folder, 'steps')}"
         self.results_endpoint = f"ipc://{os.path.join(folder, 'results')}"
         self.session = ""
+        #: the session whose hello waits for its welcome
+        self._greeted = ""
         self._context = zmq.Context()
         self._numbers = itertools.count(1)
         self._next_beat = 0.0
@@ -133,7 +135,7 @@ class FakeOrchestrator:
             f"steps.{self.session}",
             "step_batch_request",
             batch_id=batch_id,
-            handler_class=steps[0]["handler_class"],
+            handler_class=steps[0]["handler_class"] if steps else "Tests::Echo",
             steps=steps,
         )
         return batch_id
@@ -162,6 +164,12 @@ class FakeOrchestrator:
             message = Received(topic.decode(), json.loads(body), frame, time.monotonic())
             self.received.append(message)
             self._react(message)
+        # A hello may come before the subscriptions, which travel on another connection.
+        if self._greeted and self.answers_hello and self._is_subscribed(f"control.{self._greeted} "):
+            self.welcome()
+
+    def _is_subscribed(self, topic: str) -> bool:
+        return b"\x01" + topic.encode() in self.subscribed
 
     @staticmethod
     def _drain(socket: Any) -> List[bytes]:
@@ -175,13 +183,12 @@ class FakeOrchestrator:
     def _react(self, message: Received) -> None:
         kind = message.body["message_type"]
         if kind == "hello":
-            self.session = message.body["session"]
-            if self.answers_hello:
-                self.welcome()
+            self.session = self._greeted = message.body["session"]
         elif self.auto_ack and "sequence" in message.body and message.body.get("status") != "in_progress":
             self.ack(message)
 
     def welcome(self) -> None:
+        self._greeted = ""
         self.control(
             "welcome",
             session=self.session,
@@ -223,13 +230,14 @@ class FakeOrchestrator:
         """hello → welcome → probe → ready; returns the hello."""
         since = len(self.received)
         hello = self.wait_for("hello", since)
+        if self.answers_hello:
+            self.wait("the welcome", lambda: not self._greeted)
         # A further hello may cross the welcome; the probe goes to the session that spoke.
         self.probe("n-1")
         return hello.body
 
     def probe(self, nonce: str) -> Received:
-        # A hello may come before the subscriptions, which travel on another connection.
-        self.wait("the steps subscription", lambda: f"\x01steps.{self.session} ".encode() in self.subscribed)
+        self.wait("the steps subscription", lambda: self._is_subscribed(f"steps.{self.session} "))
         since = len(self.received)
         self.send(f"steps.{self.session}", "probe", nonce=nonce)
         return self.wait_for("ready", since, nonce=nonce)

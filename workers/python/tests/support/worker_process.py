@@ -14,13 +14,15 @@ STOP_LIMIT_S = 15.0
 class WorkerProcess:
     """`python3 -m tasker_worker …`; ends with the `with` block whatever happens."""
 
-    def __init__(self, folder: str, arguments: List[str], env: Optional[Dict[str, str]] = None) -> None:
+    def __init__(
+        self, folder: str, arguments: List[str], env: Optional[Dict[str, str]] = None, stderr: Any = None
+    ) -> None:
         self.log_path = os.path.join(folder, f"worker-{time.monotonic_ns()}.log")
         clean = {key: value for key, value in os.environ.items() if not key.startswith("TASKER_")}
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tasker_worker", *arguments],
-                stderr=log,
+                stderr=log if stderr is None else stderr,
                 stdin=subprocess.DEVNULL,
                 env={**clean, "PYTHONPATH": PACKAGE_ROOT, **(env or {})},
                 cwd=folder,

@@ -4,9 +4,10 @@ import os
 import pytest
 
 from tasker_worker import conformance
-from tasker_worker.batches import Batch, StepRun
+from tasker_worker.attempt import Attempt
+from tasker_worker.batch import Batch
 from tasker_worker.registry import HandlerEntry
-from tasker_worker.reports import ReportWriter, sent_by
+from tasker_worker.reports import Reports, sent_by
 from tasker_worker.wire import codec, quick
 from tasker_worker.wire.errors import DecodeError
 from tasker_worker.wire.jsontext import depth_within
@@ -178,11 +179,45 @@ def test_nasty_texts(body, code):
     assert caught.value.code == code
 
 
-def test_numbers_beyond_python_and_doubles_reach_the_handler_as_doubles():
+def context_of(number):
+    """What a handler gets for this spelling of a number."""
     text = encoded(batch_body([a_step(1, "X")])).decode()
-    huge = text.replace('"task_context": {}', '"task_context": {"a": 1e999, "b": %s}' % ("9" * 5000))
-    context = codec.decode_orchestrator_message(huge.encode()).steps[0].task_context
-    assert context == {"a": float("inf"), "b": float("inf")}
+    huge = text.replace('"task_context": {}', '"task_context": {"a": %s}' % number)
+    return codec.decode_orchestrator_message(huge.encode()).steps[0].task_context["a"]
+
+
+@pytest.mark.parametrize(
+    "spelling, value",
+    [
+        ("9" * 5000, 10**5000 - 1),
+        ("-1" + "0" * 5000, -(10**5000)),
+        ("1" + "0" * (codec.DIGITS_MAX - 1), 10 ** (codec.DIGITS_MAX - 1)),
+        ("1e999", 10**999),
+        ("-12.5E+400", -125 * 10**399),
+        ("0." + "0" * 500 + "1e900", 10**399),
+        ("1" + "0" * 500 + ".5", 10**500),
+        ("1" + "0" * 500 + ".25e-100", 10**400),
+        ("1.5", 1.5),
+        ("1e3", 1000.0),
+        ("1e-400", 0.0),
+        ("1e-99999999999999999999999", 0.0),
+    ],
+    ids=lambda value: "",
+)
+def test_numbers_arrive_as_themselves_however_large(spelling, value):
+    found = context_of(spelling)
+    assert found == value and type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    ["1" * (codec.DIGITS_MAX + 1), "1e140000", "-1e99999999999999999999999", "1" * 5_000_000],
+    ids=["digits", "exponent", "long exponent", "very long"],
+)
+def test_numbers_that_no_document_of_the_database_holds_are_refused(spelling):
+    with pytest.raises(DecodeError) as caught:
+        context_of(spelling)
+    assert caught.value.code == "out_of_range"
 
 
 # ---------------------------------------------------------------------- reports written as text
@@ -190,9 +225,9 @@ def test_numbers_beyond_python_and_doubles_reach_the_handler_as_doubles():
 
 def a_run(**changes):
     step = codec.decode_orchestrator_message(encoded(batch_body([a_step(5, "X", **changes)]))).steps[0]
-    writer = ReportWriter('w"\u00e9')
+    writer = Reports('w"\u00e9')
     batch = Batch(BATCH_ID, SESSION, writer.batch_prefix(BATCH_ID, SESSION), 0.0)
-    return writer, batch, StepRun(step, batch, HandlerEntry("X", None, None))
+    return writer, batch, Attempt(step, batch, HandlerEntry("X", None, None))
 
 
 def decoded(frame):

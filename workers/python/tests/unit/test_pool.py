@@ -1,3 +1,4 @@
+import ctypes
 import random
 import select
 import threading
@@ -5,9 +6,11 @@ import time
 
 import pytest
 
-from tasker_worker.batches import Batch, StepRun
-from tasker_worker.outcome import ResultLimits
-from tasker_worker.pool import STALL_S, HandlerPool, WakeUp
+from tasker_worker import pool
+from tasker_worker.attempt import Attempt
+from tasker_worker.batch import Batch
+from tasker_worker.outcome import Limits, run_handler
+from tasker_worker.pool import STALL_S, Pool, WakeUp
 from tasker_worker.registry import HandlerEntry
 from tasker_worker.wire.orchestrator_messages import StepRequest
 from tasker_worker.wire.schema import read_record
@@ -21,7 +24,7 @@ class Bench:
 
     def __init__(self, capacity):
         self.wake_up = WakeUp()
-        self.pool = HandlerPool(capacity, self.wake_up, ResultLimits())
+        self.pool = Pool(capacity, self.wake_up, Limits())
         self.batch = Batch("b", "0" * 16, "", 0.0)
         self.number = 0
 
@@ -31,7 +34,7 @@ class Bench:
             entry.typical_seconds = typical
         self.number += 1
         request = read_record(StepRequest, a_step(self.number, "X"))
-        return StepRun(request, self.batch, entry)
+        return Attempt(request, self.batch, entry)
 
     def collect(self, count):
         """Waits for finished steps the way the worker's loop does."""
@@ -161,7 +164,7 @@ def test_the_estimate_follows_the_handler(bench):
     one = bench(1)
     run = one.run(lambda t, q, s: None)
     entry = run.entry
-    runs = [StepRun(run.request, one.batch, entry) for _ in range(40)]
+    runs = [Attempt(run.request, one.batch, entry) for _ in range(40)]
     one.pool.submit(runs)
     one.collect(40)
     assert entry.typical_seconds < 0.005
@@ -183,3 +186,35 @@ def test_bytes_of_results_that_wait_to_be_collected_hold_the_next_steps_back(ben
     assert len(it.pool._ready) == 1
     it.pool.set_room(size, 2 * size)
     it.collect(1)
+
+
+def test_a_thread_that_ends_fails_its_step_and_is_replaced(bench, monkeypatch):
+    """A library that throws exceptions into threads may hit one outside of the handler."""
+    it = bench(1)
+
+    def run_and_end(entry, request, flag, limits):
+        if request.step_id == 1:
+            raise SystemExit("thrown into the thread")
+        return run_handler(entry, request, flag, limits)
+
+    monkeypatch.setattr(pool, "run_handler", run_and_end)
+    it.pool.submit([it.run(lambda t, q, s: s.step_id) for _ in range(3)])
+    outcomes = [run.outcome for run in sorted(it.collect(3), key=lambda run: run.step_id)]
+    assert [outcome.status for outcome in outcomes] == ["failed", "completed", "completed"]
+    error = outcomes[0].error
+    assert (error["error_type"], error["error_code"]) == ("ThreadEnded", "thread_ended")
+    assert error["message"] == "the handler's thread was ended: SystemExit"
+    assert len(it.pool._threads) == 1
+
+
+def test_an_idle_thread_that_ends_loses_no_wake_up(bench):
+    it = bench(2)
+    it.pool.submit([it.run(lambda t, q, s: None)])
+    it.collect(1)
+    thread = it.pool._threads[0]
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
+    it.pool.submit([it.run(lambda t, q, s: "after") for _ in range(20)])
+    statuses = [run.outcome.status for run in it.collect(20)]
+    assert statuses.count("completed") >= 19
+    thread.join(LIMIT_S)
+    assert not thread.is_alive() and thread not in it.pool._threads

@@ -1,8 +1,16 @@
+import functools
 import textwrap
+import threading
 
 import pytest
 
 from tasker_worker import ConfigurationError, StepHandler, handler, handlers, registry, templates
+from tasker_worker.outcome import Limits, run_handler
+from tasker_worker.testing import run_step
+from tasker_worker.values import CancelFlag
+from tasker_worker.wire.orchestrator_messages import StepRequest
+from tasker_worker.wire.schema import read_record
+from tests.support.fake_orchestrator import a_step
 
 
 @handler("Reg::First")
@@ -16,16 +24,13 @@ class Second(First):
     pass
 
 
-@handler("Reg::NoProcess")
-class NoProcess:
-    def __init__(self, config):
-        self.config = config
-
-
 @handler("Reg::Breaks")
 class Breaks(StepHandler):
-    def __init__(self, config=None):
-        raise KeyError("needed_setting")
+    def __init__(self, config):
+        self.url = config["url"]
+
+    def process(self, task, sequence, step):
+        return self.url
 
 
 def template(*steps, name="t", version="1.0.0", **more):
@@ -37,77 +42,200 @@ def step(name, cls, **config):
     return {"name": name, "handler_class": cls, "handler_config": config}
 
 
-def config_of(entry):
-    return dict(entry.process.__self__.config)
+def request(cls, config=None, **fields):
+    return read_record(StepRequest, a_step(1, cls, handler_config=config or {}, **fields))
 
 
-def test_one_instance_per_template_step_with_its_config():
-    found = registry.build([template(step("a", "Reg::First", x=1), step("b", "Reg::First", x=2))])
-    assert config_of(found.find("ns", "t", "1.0.0", "a", "Reg::First")) == {"x": 1}
-    assert config_of(found.find("ns", "t", "1.0.0", "b", "Reg::First")) == {"x": 2}
-    assert found.namespaces == {"ns"}
+def instance(entry):
+    if entry.process is None:
+        entry.build()
+    return entry.process.__self__
 
 
-def test_versions_have_their_own_instances():
-    found = registry.build(
-        [
-            template(step("a", "Reg::First", x=1)),
-            template(step("a", "Reg::First", x=2), version="2.0.0"),
-        ]
-    )
-    assert config_of(found.find("ns", "t", "2.0.0", "a", "Reg::First")) == {"x": 2}
+def test_one_instance_for_each_configuration_whatever_the_template():
+    found = registry.build(["Reg::First"])
+    one = found.find_for(request("Reg::First", {"x": 1}, task_name="a", task_version="1"))
+    assert found.find_for(request("Reg::First", {"x": 1}, task_name="b", task_version="2")) is one
+    other = found.find_for(request("Reg::First", {"x": 2}))
+    assert instance(one).config == {"x": 1} and instance(other).config == {"x": 2}
+    assert instance(one) is instance(one)
+    assert found.find_for(request("Reg::Unknown")) is None
 
 
-def test_steps_of_unknown_templates_are_served_by_class():
-    found = registry.build([template(step("a", "Reg::First", x=1))])
-    assert config_of(found.find("other", "t", "1", "z", "Reg::First")) == {}
-    assert found.find("ns", "t", "1.0.0", "a", "Reg::Unknown") is None
+def test_configurations_are_told_apart_by_type_and_depth():
+    found = registry.build(["Reg::First"])
+    configs = [{"x": 1}, {"x": True}, {"x": 1.0}, {"x": "1"}, {"x": [1]}, {"x": {"y": 1}}, {}, {"x": None}]
+    configs += [{"x": "a" * 100 + end} for end in "bc"]
+    entries = [found.find_for(request("Reg::First", config)) for config in configs]
+    assert len({id(entry) for entry in entries}) == len(configs)
+    for entry, config in zip(entries, configs):
+        assert repr(instance(entry).config) == repr(config)
 
 
-def test_a_step_whose_class_changed_is_served_by_its_class_not_by_its_name():
-    found = registry.build([template(step("a", "Reg::First", x=1), step("b", "Reg::Second"))])
-    assert found.find("ns", "t", "1.0.0", "a", "Reg::Second").handler_class == "Reg::Second"
+def test_an_instance_has_a_copy_of_its_own():
+    found = registry.build(["Reg::First"])
+    config = {"list": [1]}
+    entry = found.find_for(request("Reg::First", config))
+    config["list"].append(2)
+    assert instance(entry).config == {"list": [1]}
 
 
-def test_without_a_list_what_does_not_resolve_is_served_elsewhere():
-    found = registry.build(
-        [template(step("a", "Reg::First"), step("b", "Ruby::Only"), step("c", "Ruby::Only"))]
-    )
-    assert found.handler_classes == ["Reg::First"]
-    assert [missing.handler_class for missing in found.elsewhere] == ["Ruby::Only"]
+def test_the_instances_used_last_are_kept():
+    found = registry.Registry({"Reg::First": First}, instances_max=2)
+    one, two = (found.find_for(request("Reg::First", {"x": x})) for x in (1, 2))
+    assert found.find_for(request("Reg::First", {"x": 1})) is one
+    found.find_for(request("Reg::First", {"x": 3}))
+    assert found.find_for(request("Reg::First", {"x": 1})) is one
+    assert found.find_for(request("Reg::First", {"x": 2})) is not two
 
 
-def test_nothing_that_resolves_stops_the_start():
-    with pytest.raises(ConfigurationError, match="Ruby::Only.*step b.*t.yaml.*--import"):
-        registry.build([template(step("b", "Ruby::Only"))])
-    with pytest.raises(ConfigurationError, match="no template"):
-        registry.build([])
+def test_threads_build_an_instance_once():
+    built, gate = [], threading.Barrier(4)
+
+    class Slow(StepHandler):
+        def __init__(self, config):
+            built.append(config)
+
+        def process(self, task, sequence, step):
+            return None
+
+    entry = registry.entry_of("X", Slow, {})
+
+    def work():
+        gate.wait(10)
+        entry.build()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert built == [{}]
+
+
+def test_a_constructor_that_fails_ends_the_attempt_and_is_tried_again():
+    assert registry.build(["Reg::Breaks"]).handler_classes == ["Reg::Breaks"]
+    result = run_step(Breaks)
+    assert result.status == "failed" and "url" in result.error["message"]
+    assert run_step(Breaks, handler_config={"url": "http://x"}).output == "http://x"
+    tries = []
+
+    class SecondTime(StepHandler):
+        def __init__(self, config):
+            tries.append(1)
+            if len(tries) == 1:
+                raise OSError("not yet")
+
+        def process(self, task, sequence, step):
+            return "built"
+
+    entry = registry.entry_of("X", SecondTime, {})
+    outcomes = [run_handler(entry, request("X"), CancelFlag(), Limits()) for _ in range(2)]
+    assert [outcome.status for outcome in outcomes] == ["failed", "completed"]
+
+
+def test_without_a_list_all_that_is_declared_is_served():
+    served = registry.build().handler_classes
+    assert {"Reg::First", "Reg::Second", "Reg::Breaks"} <= set(served)
 
 
 def test_with_a_list_exactly_those_are_served():
-    found = registry.build([template(step("a", "Reg::First"), step("b", "Reg::Second"))], ["Reg::Second"])
-    assert found.handler_classes == ["Reg::Second"]
-    assert found.elsewhere == []
+    assert registry.build(["Reg::Second"]).handler_classes == ["Reg::Second"]
+    with pytest.raises(ConfigurationError, match="Reg::Secnd is missing.*did you mean Reg::Second"):
+        registry.build(["Reg::Secnd"])
 
 
-def test_a_listed_class_that_is_missing_names_file_and_step():
-    with pytest.raises(ConfigurationError, match="Ruby::Only is missing: step b of t.yaml"):
-        registry.build(
-            [template(step("a", "Reg::First"), step("b", "Ruby::Only"))], ["Reg::First", "Ruby::Only"]
-        )
+def test_nothing_to_serve_stops_the_start(monkeypatch):
+    monkeypatch.setattr(handlers, "_registered", {})
+    monkeypatch.setattr(handlers, "_loaded", {})
+    with pytest.raises(ConfigurationError, match="no handler to serve.*--import"):
+        registry.build()
 
 
-def test_a_listed_class_needs_no_template():
-    assert registry.build([], ["Reg::First"]).handler_classes == ["Reg::First"]
-    with pytest.raises(ConfigurationError, match="Ruby::Only is missing"):
-        registry.build([], ["Ruby::Only"])
+def test_templates_are_compared_with_what_is_served():
+    found = registry.build(["Reg::First", "Reg::Second"])
+    compared = found.compare([template(step("a", "Reg::Frist"), step("b", "Ruby::Only"))])
+    assert [(name.handler_class, name.did_you_mean) for name in compared.unasked] == [
+        ("Reg::First", "Reg::Frist"),
+        ("Reg::Second", None),
+    ]
+    assert [(name.handler_class, name.did_you_mean) for name in compared.elsewhere] == [
+        ("Reg::Frist", "Reg::First"),
+        ("Ruby::Only", None),
+    ]
 
 
-def test_handlers_that_cannot_be_built_stop_the_start():
-    with pytest.raises(ConfigurationError, match="Reg::NoProcess of step a in t.yaml|no method process"):
-        registry.build([template(step("a", "Reg::NoProcess"))])
-    with pytest.raises(ConfigurationError, match="needed_setting"):
-        registry.build([template(step("a", "Reg::Breaks"))])
+def test_another_namespace_is_suggested_by_the_last_part():
+    assert registry.suggestion("Orders::ShipHandler", ["Shop::Steps::ShipHandler", "X"]) == (
+        "Shop::Steps::ShipHandler"
+    )
+    assert registry.suggestion("shop.steps.Ship", ["Orders::Ship"]) == "Orders::Ship"
+    assert registry.suggestion("Orders::Ship", []) is None
+
+
+class Base(StepHandler):
+    pass
+
+
+def with_method(name, method, base=StepHandler, **more):
+    return type("Odd", (base,), {name: method, **more})
+
+
+def yields(self, task, sequence, step):
+    yield 1
+
+
+async def yields_later(self, task, sequence, step):
+    yield 1
+
+
+async def coroutine(self, task, sequence, step):
+    return 1
+
+
+@pytest.mark.parametrize(
+    "cls, problem",
+    [
+        (Base, "has no method process"),
+        (with_method("proces", lambda self, t, q, s: 1), "did you mean process instead of proces"),
+        (with_method("run", lambda self, t, q, s: 1), r"step\)$"),
+        (with_method("process", lambda self, task: 1), r"process\(self, task\) is called with 3 arguments"),
+        (with_method("process", lambda self, t, q, s, more: 1), "is called with 3 arguments.*more"),
+        (with_method("process", lambda self, t, q, s, *, key: 1), "key"),
+        (with_method("process", lambda t, q, s: 1), "is called with 3 arguments"),
+        (with_method("process", staticmethod(lambda t, q: 1)), "is called with 3 arguments"),
+        (with_method("process", yields), "yields"),
+        (with_method("process", yields_later), "yields"),
+        (with_method("process", coroutine, process_results=lambda self, output: 1), "process_results"),
+        (with_method("process", lambda self, t, q, s: 1, base=object), "cannot be built with config"),
+        (with_method("process", lambda self, t, q, s: 1, __init__=lambda self: None), "__init__"),
+    ],
+)
+def test_classes_that_cannot_be_handlers_stop_the_start(cls, problem):
+    with pytest.raises(ConfigurationError, match=problem):
+        handlers.check("X", cls)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        lambda self, task, sequence, step: 1,
+        lambda self, *everything: 1,
+        lambda self, task, sequence, step, more=1: 1,
+        staticmethod(lambda task, sequence, step: 1),
+        classmethod(lambda cls, task, sequence, step: 1),
+        coroutine,
+        functools.partial(print, "a"),
+    ],
+)
+def test_all_forms_of_a_right_signature_are_taken(method):
+    handlers.check("X", with_method("process", method))
+
+
+@pytest.mark.parametrize("name", ["", "a b", "A::\x00", "ü", "x" * 256, "\udc80", 7])
+def test_a_name_that_no_template_may_have_is_refused(name):
+    with pytest.raises(ConfigurationError, match="is no handler class"):
+        handler(name)
 
 
 def test_a_name_declared_twice_is_refused():
@@ -143,6 +271,12 @@ def test_files_and_modules_are_imported_once(tmp_path):
     (tmp_path / "reg_syntax.py").write_text("def broken(:\n")
     with pytest.raises(ConfigurationError, match="SyntaxError"):
         handlers.load(str(tmp_path / "reg_syntax.py"))
+    (tmp_path / "reg_key.py").write_text("\n{}['nope']\n")
+    with pytest.raises(ConfigurationError, match=r"KeyError: 'nope' \(reg_key.py:2\)"):
+        handlers.load(str(tmp_path / "reg_key.py"))
+    (tmp_path / "reg_exit.py").write_text("import sys\nsys.exit(0)\n")
+    with pytest.raises(ConfigurationError, match=r"SystemExit: 0 \(reg_exit.py:2\)"):
+        handlers.load(str(tmp_path / "reg_exit.py"))
 
 
 @pytest.mark.parametrize(
@@ -210,6 +344,13 @@ def test_bad_templates_name_file_and_field(tmp_path, text, problem):
         templates.load_dir(str(tmp_path), "test", {})
     assert "bad.yaml" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_only_the_folder_itself_is_read_as_the_command_line_does(tmp_path):
+    (tmp_path / "deeper").mkdir()
+    (tmp_path / "deeper" / "settings.yaml").write_text("no: template\n")
+    (tmp_path / "folder.yaml").mkdir()
+    assert templates.load_dir(str(tmp_path), "test", {}) == []
 
 
 def test_a_missing_directory_is_named():

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from tasker_worker import ConfigurationError, RetryableError, handlers
+from tasker_worker import ConfigurationError, PermanentError, RetryableError, StepHandler, handlers
 from tasker_worker.testing import run_step, run_template
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -128,10 +128,66 @@ def test_stubs_stand_for_handlers_of_other_languages():
         {"name": "a", "handler_class": "Ruby::A"},
         {"name": "b", "handler_class": "Ruby::B", "depends_on_step": "a"},
     )
-    stubs = {"Ruby::A": lambda t, q, s: {"v": 1}, "b": lambda t, q, s: {"v": q.get_results("a")["v"] + 1}}
+    stubs = {"a": {"v": 1}, "b": lambda t, q, s: {"v": q.get_results("a")["v"] + 1}}
     assert run_template(template, stubs=stubs).steps["b"].results == {"v": 2}
     with pytest.raises(ConfigurationError, match="step a needs Ruby::A"):
         run_template(template)
+    failed = run_template(template, stubs={**stubs, "a": PermanentError("no", error_code="x")})
+    assert failed.steps["a"].history[0].error["error_code"] == "x"
+    assert run_template(template, stubs={**stubs, "a": Ones}).steps["b"].results == {"v": 2}
+    assert run_template(template, stubs={"a": None, "b": 7}).steps["b"].results == 7
+
+
+class Ones(StepHandler):
+    def process(self, task, sequence, step):
+        return {"v": 1}
+
+
+@pytest.mark.parametrize(
+    "name, problem",
+    [
+        ("vaidate", "there is no step vaidate to stub; did you mean validate?"),
+        ("Ruby::Check", "no step Ruby::Check to stub; a stub has the name of its step: validate"),
+        ("other", "there is no step other to stub$"),
+    ],
+)
+def test_a_stub_that_names_no_step_is_refused(name, problem):
+    template = small({"name": "validate", "handler_class": "Ruby::Check"})
+    with pytest.raises(ConfigurationError, match=problem.replace("?", r"\?")):
+        run_template(template, stubs={"validate": 1, name: 1})
+
+
+def test_a_context_that_no_task_can_have_is_refused():
+    bad = order(customer={"id": "c"}, items=[{"sku": "A", "quantity": "2", "unit_price_cents": 1}])
+    with pytest.raises(ConfigurationError, match="no task can have this context") as caught:
+        run_template(os.path.join(TASKS, "order_fulfillment.yaml"), context=bad, environment="x")
+    assert "customer.email is missing" in str(caught.value)
+    assert "items[0].quantity must be of type integer" in str(caught.value)
+    circle = {**small({"name": "a", "handler_class": "X"}), "schema": {"$ref": "#"}}
+    with pytest.raises(ConfigurationError, match="schema cannot be used"):
+        run_template(circle, stubs={"a": 1})
+
+
+def test_a_run_explains_itself():
+    def flaky(task, sequence, step):
+        if step.attempt == 1:
+            raise RetryableError("busy")
+        {}["nope"]
+
+    template = small(
+        {"name": "a", "handler_class": "X"},
+        {"name": "b", "handler_class": "X", "depends_on_step": "a", "default_retry_limit": 2},
+        {"name": "c", "handler_class": "X", "depends_on_steps": ["a", "b"]},
+    )
+    run = run_template(template, stubs={"a": {"text": "ü"}, "b": flaky, "c": 1})
+    assert repr(run) == "<n/t error: a complete, b error, c pending>"
+    assert repr(run.steps["a"].history) == '[<completed {"text": "ü"}>]'
+    assert repr(run.steps["b"]).startswith("<b error after 2 attempts: KeyError: 'nope' (test_testing")
+    lines = run.explain().splitlines()
+    assert lines[:2] == ["n/t: error", "  a: complete, 1 attempt"]
+    assert lines[3] == "    attempt 1 failed: RetryableError: busy"
+    assert lines[4].endswith("in flaky")
+    assert lines[-1] == "  c: pending, waits for b"
 
 
 def test_attempts_end_at_the_limit_and_without_retryable_after_the_first():
@@ -155,7 +211,7 @@ def test_attempts_end_at_the_limit_and_without_retryable_after_the_first():
 def test_impossible_dependencies_are_refused(steps, problem):
     template = small(*({"name": n, "handler_class": "X", "depends_on_steps": d} for n, d in steps))
     with pytest.raises(ConfigurationError, match=problem):
-        run_template(template, stubs={"X": lambda t, q, s: None})
+        run_template(template, stubs={name: None for name, _ in steps})
 
 
 def test_the_samples():

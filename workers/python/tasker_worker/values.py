@@ -6,8 +6,9 @@ copy, so changing it reaches nobody else. They may be returned as output as they
 
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Dict, Mapping, Optional, Type, TypeVar
+from typing import Any, Callable, Dict, Mapping, Optional, Type, TypeVar
 
+from .errors import NotFoundError
 from .wire.orchestrator_messages import StepRequest
 
 T = TypeVar("T")
@@ -18,14 +19,24 @@ EMPTY: Mapping[str, Any] = MappingProxyType({})
 class CancelFlag:
     """Set by the worker, read by the handler through `step.cancelled()` and `step.cancel_reason`."""
 
-    __slots__ = ("reason",)
+    __slots__ = ("reason", "_watcher")
 
     def __init__(self) -> None:
         self.reason: Optional[str] = None
+        self._watcher: Optional[Callable[[], Any]] = None
 
     def set(self, reason: str) -> None:
         """The last reason counts: a handler that ignored a cancel can still run out of time."""
         self.reason = reason
+        watcher = self._watcher
+        if watcher is not None:
+            watcher()
+
+    def watch(self, watcher: Optional[Callable[[], Any]]) -> None:
+        """Calls `watcher` for each reason, in the thread that sets it; at once if there is one already."""
+        self._watcher = watcher
+        if watcher is not None and self.reason is not None:
+            watcher()
 
 
 @dataclass(frozen=True)
@@ -86,8 +97,19 @@ class Sequence:
     previous_results: Mapping[str, Any]
 
     def get_results(self, name: str) -> Any:
-        """The results of the direct parent `name`; None when it stored none or is no direct parent."""
-        return self.previous_results.get(name)
+        """The results of the direct parent `name`; None when it stored none.
+
+        NotFoundError (the step ends in error) when it is no direct parent: a misspelt name must not put None
+        into what is stored. `find_step_by_name` asks without that.
+        """
+        try:
+            return self.previous_results[name]
+        except KeyError:
+            known = ", ".join(sorted(self.previous_results)) or "none, since this step has no parents"
+            raise NotFoundError(
+                f"{name!r:.200} is no direct parent of this step; there are results of: {known}",
+                resource_type="step_results",
+            ) from None
 
     def find_step_by_name(self, name: str) -> Optional[ParentStep]:
         """The direct parent `name` with its results, or None when it is no direct parent."""

@@ -36,10 +36,20 @@ def test_parents_are_found_by_name():
     previous = {"pay": {"id": 1}, "log": None}
     sequence = looked_at(lambda task, sequence, step: sequence, previous_results=previous)
     assert sequence.get_results("pay") == {"id": 1}
-    assert sequence.get_results("log") is None and sequence.get_results("other") is None
+    assert sequence.get_results("log") is None
     assert sequence.find_step_by_name("log").results is None
     assert sequence.find_step_by_name("other") is None
     assert (sequence.sequence_number, sequence.total_steps) == (1, 1)
+
+
+def test_a_step_that_is_no_direct_parent_has_no_results():
+    asks = lambda task, sequence, step: {"total": sequence.get_results("plan")}  # noqa: E731
+    result = run_step(asks, previous_results={"pay": 1, "log": None})
+    assert (result.status, result.error["error_type"]) == ("error", "NotFoundError")
+    assert result.error["message"] == (
+        "'plan' is no direct parent of this step; there are results of: log, pay"
+    )
+    assert "this step has no parents" in run_step(asks).error["message"]
 
 
 @pytest.mark.parametrize(
