@@ -1,3 +1,3 @@
-"""Fixtures for all Python tests below tests/; see tests/support/fixtures.py."""
+"""Plugins for all Python tests below tests/: fixtures, and the sharing of a suite among processes."""
 
-pytest_plugins = ["tests.support.fixtures"]
+pytest_plugins = ["tests.support.fixtures", "tests.support.shares"]

@@ -91,7 +91,6 @@ class System:
             "TASKER_STEPS_ENDPOINT": self.endpoint("steps"),
             "TASKER_RESULTS_ENDPOINT": self.endpoint("results"),
             "TASKER_COMMAND_ENDPOINT": self.endpoint("command"),
-            "TASKER_HTTP_BIND": "off",
             "PYTHONPATH": str(ROOT / "workers/python"),
         }
 

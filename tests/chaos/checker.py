@@ -137,7 +137,9 @@ def nothing_in_flight(health: Mapping[str, Any] | None, open_batches: Sequence[R
         if health[place][name] != 0:
             found.append(Violation("I10", f"{name} is {health[place][name]}, not 0", [str(health)]))
     busy = [
-        str(worker) for worker in health["workers"] if worker["in_flight"] != 0 and worker["state"] != "lost"
+        str(worker)
+        for worker in health["workers"]
+        if worker["in_flight"] != 0 and worker["state"] not in ("lost", "left")
     ]
     return found + some("I10", "a session still has credit in flight", busy)
 
@@ -200,6 +202,39 @@ def right_values(accepted: Iterable[Any], steps: Mapping[int, StepFacts]) -> lis
             expected = formula(task.context["value"])
             found.append(f"task {task.task_id} ({task.template}): {name} is {value}, not {expected}")
     return some("data", "a result is wrong", found)
+
+
+TOO_LARGE = "chaos/too_large"
+# capacity × prefetch of one session, whatever it announces (SPEC).
+CREDIT_MOST = 20_000
+
+
+def too_large_ends_alone(
+    accepted: Iterable[Any], steps: Mapping[int, StepFacts], effects: Iterable[Effect]
+) -> list[Violation]:
+    """A step that does not fit into a request ends as such, seen by no worker, and so does no other step."""
+    tasks = {task.task_id for task in accepted if task.template == TOO_LARGE}
+    started = {effect.step_id for effect in effects}
+    found = []
+    for step in steps.values():
+        row = step.row
+        if row["task_id"] in tasks and row["name"] == "gather":
+            ended = row["state"] == "error" and row["error_code"] != "request_too_large"
+            if step.id in started or row["state"] == "complete" or ended:
+                found.append(f"sent, or ended otherwise: {dict(row)}")
+        elif row["error_code"] == "request_too_large":
+            found.append(f"fits into a request: {row['name']} of task {row['task_id']}")
+    return some("I2", "a step is too large for a request, or is called so", found)
+
+
+def sessions_within_limits(sessions: Iterable[Row]) -> list[Violation]:
+    """No session has more credit than the limits allow, and none a name that may not be printed."""
+    found = [
+        str(dict(row))
+        for row in sessions
+        if row["credit_limit"] > CREDIT_MOST or not f"{row['worker_id']}{row['host']}".isprintable()
+    ]
+    return some("I10", "a session was accepted with what its hello may not hold", found)
 
 
 # ---------------------------------------------------------------------- other people's words

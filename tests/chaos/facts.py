@@ -16,7 +16,7 @@ from tests.chaos.world import World
 
 STEPS = """
     SELECT workflow_step_id, task_id, name, state, attempts, unstarted_attempts, on_orphan, claim_first,
-    results
+    results, error ->> 'error_code' AS error_code
     FROM tasker_workflow_steps"""
 HISTORY = """
     SELECT workflow_step_id, from_state, to_state, event, metadata, created_at
@@ -35,6 +35,13 @@ REPORTS = """
     FROM tasker_step_execution_batch_received_results r
     JOIN tasker_step_execution_batch_steps s ON s.batch_id = r.batch_id AND s.id = r.batch_step_id
     WHERE r.disposition = 'applied' AND r.message_type = 'partial_result'"""
+# An epoch may fall, so the next one is another one.
+NEXT_EPOCH = """
+    SELECT extract(epoch FROM min(b.created_at)) - %s FROM tasker_step_execution_batches b
+    WHERE b.created_at > to_timestamp(%s)
+        AND b.epoch <> (SELECT epoch FROM tasker_step_execution_batches
+                        WHERE created_at <= to_timestamp(%s)
+                        ORDER BY created_at DESC, batch_id DESC LIMIT 1)"""
 # A retry that is due within this is waited for, later ones (an operator's tenth retry) are not.
 RETRY_SOON_S = 15.0
 OPEN_TASKS = "SELECT task_id FROM tasker_tasks WHERE state IN ('pending', 'in_progress')"
@@ -43,6 +50,7 @@ OPEN_STEPS = """
     FROM tasker_workflow_steps s JOIN tasker_tasks t USING (task_id)
     WHERE t.state IN ('pending', 'in_progress')
         AND s.state IN ('pending', 'in_progress', 'waiting_for_retry')"""
+SESSIONS = "SELECT session, worker_id, host, state, credit_limit FROM tasker_workers"
 OPEN_BATCHES = """
     SELECT batch_id, batch_uuid, state, session, created_at FROM tasker_step_execution_batches
     WHERE state IN ('created', 'published', 'executing')"""
@@ -76,13 +84,7 @@ def measure_recovery(
 
 def _until_published(database: Database, kill: Kill) -> float | None:
     """From the kill to the first batch of the next epoch."""
-    seconds = database.value(
-        "SELECT extract(epoch FROM min(b.created_at)) - %s FROM tasker_step_execution_batches b"
-        " WHERE b.epoch > (SELECT max(epoch) FROM tasker_step_execution_batches"
-        "                  WHERE created_at <= to_timestamp(%s))",
-        kill.at,
-        kill.at,
-    )
+    seconds = database.value(NEXT_EPOCH, kill.at, kill.at, kill.at)
     return None if seconds is None else float(seconds)
 
 
@@ -152,6 +154,8 @@ def check_everything(
         *effect_checks.parents_first(steps, edges, log),
         *effect_checks.keys_are_stable(log),
         *checker.right_values(load.accepted, steps),
+        *checker.too_large_ends_alone(load.accepted, steps, log),
+        *checker.sessions_within_limits(database.rows(SESSIONS)),
         *checker.database_checks(database_check(world)),
     ]
     after = footprint(world)

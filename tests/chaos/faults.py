@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from tests.chaos import faults_messages, faults_network, faults_postgresql, faults_processes
+from tests.chaos import faults_messages, faults_network, faults_postgresql, faults_processes, faults_strangers
 from tests.chaos.fault_registry import FAULTS
 
 # Switched on for the whole run instead of begun at a time: see load.FAULTY.
-HANDLER_FAULTS = ("handler_crash", "handler_hang", "handler_lock", "handler_poison", "claim_first")
+HANDLER_FAULTS = (
+    "handler_crash",
+    "handler_hang",
+    "handler_lock",
+    "handler_poison",
+    "claim_first",
+    "claim_too_large",
+)
 
 __all__ = [
     "FAULTS",
@@ -15,4 +22,5 @@ __all__ = [
     "faults_network",
     "faults_postgresql",
     "faults_processes",
+    "faults_strangers",
 ]

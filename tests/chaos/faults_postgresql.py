@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import time
+
 import psycopg
 
 from tests.chaos.database import Away
 from tests.chaos.fault_registry import Parameters, fault
 from tests.chaos.world import World
+
+# Workers follow a lower epoch once the higher one has been silent for long enough to make new sockets.
+FOLLOW_S = 10.0
 
 
 @fault(3, lambda rng: {"pause": round(rng.choice([0.0, rng.uniform(0, 2), rng.uniform(4, 8)]), 2)})
@@ -40,6 +45,25 @@ def terminate_backends(world: World, parameters: Parameters) -> float:
     except Away:
         pass
     return 1.0
+
+
+FALL = """
+    UPDATE tasker_orchestrators SET epoch = greatest(1, epoch - %s) WHERE epoch > 1
+    RETURNING epoch"""
+
+
+@fault(1, lambda rng: {"by": rng.randint(1, 6), "pause": round(rng.uniform(0, 3), 2)})
+def falling_epoch(world: World, parameters: Parameters) -> float:
+    """Both orchestrators die and their epoch is set back, as in a restored database. Workers go on."""
+    for slot in world.orchestrators:
+        slot.kill_and_wait()
+        slot.away_until = time.monotonic() + parameters["pause"]
+    try:
+        fallen = world.database.rows(FALL, parameters["by"])
+    except Away:
+        return 0.0
+    world.proofs["the epoch fell"] += bool(fallen)
+    return float(parameters["pause"]) + FOLLOW_S
 
 
 @fault(1, lambda rng: {"lock": rng.random() < 0.5, "seconds": round(rng.uniform(1, 3), 2)})

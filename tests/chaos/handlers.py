@@ -50,3 +50,11 @@ class Lock(StepHandler):
 class Unstorable(StepHandler):
     def process(self, task, sequence, step):
         return {"text": "a\u0000b"}
+
+
+@handler("Chaos::BulkHandler")
+class Bulk(StepHandler):
+    """Succeeds with an output of handler_config.bytes."""
+
+    def process(self, task, sequence, step):
+        return {"text": "x" * step.handler_config["bytes"]}

@@ -23,6 +23,11 @@ module Chaos
     end
   end
 
+  # Succeeds with an output of handler_config.bytes.
+  class BulkHandler < TaskerWorker::StepHandler
+    def process(_task, _sequence, step) = { 'text' => 'x' * step.handler_config.fetch('bytes') }
+  end
+
   # An output that PostgreSQL cannot hold.
   class UnstorableHandler < TaskerWorker::StepHandler
     def process(_task, _sequence, _step) = { 'text' => "a\u0000b" }

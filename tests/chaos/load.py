@@ -37,6 +37,7 @@ WEIGHTS: dict[str, float] = {
     "chaos/hanging": 1,
     "chaos/lock_held": 0.4,
     "chaos/unstorable": 0.4,
+    "chaos/too_large": 0.4,
 }
 # Handlers that are faults themselves: submitted only when that fault is wanted.
 FAULTY = {
@@ -45,6 +46,7 @@ FAULTY = {
     "chaos/lock_held": "handler_lock",
     "chaos/unstorable": "handler_poison",
     "chaos/claimed": "claim_first",
+    "chaos/too_large": "claim_too_large",
 }
 CALL_LIMIT_S = 90.0  # one call of the command line or of SQL is over by then
 AGAIN_CHANCE = 0.05  # an earlier key is submitted again

@@ -54,7 +54,8 @@ TARGETS = {
 RESULTS = '{"value": 0, "order_total_cents": 100, "payment_id": "pay-1", "resolved_by": "chaos"}'
 EXTRA = {
     "step resolve": ["--results", RESULTS],
-    "worker drain": ["--deadline", "5"],
+    # A killed worker's session may still stand beside that of its successor.
+    "worker drain": ["--deadline", "5", "--all"],
 }
 # As `tasker --help` says: done; refused, since the state had changed meanwhile; database away; no such
 # object.

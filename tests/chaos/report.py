@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from tests.chaos import recovery
 
 if TYPE_CHECKING:
     from tests.chaos.run import Run
+    from tests.chaos.world import World
 
 SUMS = """
     SELECT count(*) AS steps, coalesce(sum(attempts), 0) AS attempts,
@@ -23,9 +25,28 @@ DISPOSITIONS = """
     SELECT disposition AS state, count(*) AS n FROM tasker_step_execution_batch_received_results
     GROUP BY 1 ORDER BY 1"""
 
+TOO_LARGE = "SELECT count(*) FROM tasker_dead_letters WHERE reason = 'request_too_large'"
+ENDED = re.compile(r'a connection to the steps endpoint was ended.*?cause="([^"]*)"')
+EPOCH = re.compile(r"new epoch\b.*\bepoch=(\d+)")
+
 
 def _counts(pairs: dict[str, int]) -> str:
     return ", ".join(f"{number} {name}" for name, number in sorted(pairs.items())) or "none"
+
+
+def happened(world: World) -> Counter[str]:
+    """What is known of faults that might miss: by the strangers' own words, by logs and by rows."""
+    found = Counter(world.proofs)
+    for peer in world.peers:
+        lines = peer.output().splitlines() if peer.log.exists() else []
+        found.update(line.removeprefix("proof: ") for line in lines if line.startswith("proof: "))
+    for slot in world.slots:
+        text = slot.log.read_text(errors="replace") if slot.log.exists() else ""
+        found.update(f"connections ended: {cause}" for cause in ENDED.findall(text))
+        epochs = [int(epoch) for epoch in EPOCH.findall(text)]
+        found["a worker followed a lower epoch"] += sum(b < a for a, b in zip(epochs, epochs[1:]))
+    found["steps too large"] = int(world.database.value(TOO_LARGE))
+    return +found
 
 
 def show(run: Run) -> None:
@@ -40,6 +61,7 @@ def show(run: Run) -> None:
     after = run.footprint()
     lines = [
         ("faults", _counts(Counter(run.begun))),
+        ("really happened", _counts(happened(world))),
         ("operators", _counts(run.operators.counts)),
         ("tasks", _counts(states)),
         ("steps", f"{sums['steps']}, attempts {sums['attempts']}, of them handed back {sums['handed_back']}"),

@@ -28,15 +28,13 @@ CRASH_WORDS = (
 
 @dataclass(frozen=True)
 class Exit:
-    """How a process ended. `told`: the signal we had sent, 0 when by itself; `often`: how many times.
-    `armed`: with a crash point."""
+    """How a process ended. `told`: the signal we had sent, 0 when by itself; `armed`: with a crash point."""
 
     slot: str
     code: int
     told: int
     at: float
     armed: bool = False
-    often: int = 1
 
     @property
     def suicide(self) -> bool:
@@ -61,8 +59,9 @@ class Slot:
         self.armed = False  # this process was started with such variables
         self.process: Process | None = None
         self.due = 0.0
+        self.away_until = 0.0  # it is not started again before this
+        self.signals = 0  # how many we have sent to its processes
         self.told = 0
-        self.often = 0
         self.frozen = False
         self.exits: list[Exit] = []
 
@@ -77,19 +76,31 @@ class Slot:
         self.armed = bool(self.once)
         self.once = {}
         self.told = 0
-        self.often = 0
         self.frozen = False
 
     def signal(self, number: int) -> bool:
         """False when there is no process to hear it."""
         if self.process is None or not self.process.running():
             return False
-        if number in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
+        # After SIGKILL nothing else decides, though the process may still be there for a moment.
+        if number in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL) and self.told != signal.SIGKILL:
             self.told = number
-            self.often += 1
+        self.signals += 1
         if number in (signal.SIGSTOP, signal.SIGCONT):
             self.frozen = number == signal.SIGSTOP
         self.process.signal(number)
+        return True
+
+    def stay_away(self, seconds: float) -> bool:
+        """Killed, and not started again for so long. False when it was not there anyway."""
+        self.away_until = time.monotonic() + seconds
+        return self.signal(signal.SIGKILL)
+
+    def kill_and_wait(self) -> bool:
+        """Killed and gone, before anything is started again by tend()."""
+        if self.process is None or not self.signal(signal.SIGKILL):
+            return False
+        self.process.wait(20)
         return True
 
     def tend(self, pause_s: Callable[[], float]) -> Exit | None:
@@ -101,10 +112,10 @@ class Slot:
         code = self.process.popen.poll()
         if code is None:
             return None
-        ended = Exit(self.name, code, self.told, time.time(), self.armed, self.often)
+        ended = Exit(self.name, code, self.told, time.time(), self.armed)
         self.exits.append(ended)
         self.process = None
-        self.due = time.monotonic() + pause_s()
+        self.due = max(time.monotonic() + pause_s(), self.away_until)
         return ended
 
     def wait_and_kill(self, limit: float) -> int | None:
@@ -133,7 +144,6 @@ def orchestrator_slot(name: str, program: str, folder: Path, url: str, settings:
     def variables() -> dict[str, str]:
         return {
             "TASKER_DATABASE_URL": url,
-            "TASKER_HTTP_BIND": "off",
             **{
                 f"TASKER_{part.upper()}_ENDPOINT": f"ipc://{folder}/{name}.{part}"
                 for part in ("steps", "results", "command")

@@ -9,6 +9,8 @@ import shutil
 import signal
 import sys
 import time
+from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable
 
@@ -26,13 +28,20 @@ from tests.support.procs import ROOT
 HERE = ROOT / "tests" / "chaos"
 ORCHESTRATORS = ("active", "standby")
 CAPACITY = "8"
+# Three results of chaos/too_large do not fit into one request.
+SETTINGS: dict[str, object] = {"limits": {"batch_bytes": 1_200_000}}
+# A stranger on `steps` may be given a batch as a plain worker, and take it with it.
+PLAIN = {"result_timeout_ms": 20_000}
+# Messages queued for each worker: the default, or so few that a peer which stops reading is soon in the way.
+QUEUES = (1000, 50)
 # Ends that need no explanation; others are violations unless we sent the signal.
 ORCHESTRATOR_ENDS = {
     4: "another orchestrator serves",
     5: "another orchestrator has taken over",
 }
-# After SIGTERM or `tasker worker drain`: drained, or its limit was reached because nobody acknowledged.
-DRAIN_ENDS = {0, 1, 4}
+# After SIGTERM or `tasker worker drain`: drained, or work is left: its limit was reached because nobody
+# acknowledged, or two deploys at once told it twice, and the second time means at once.
+DRAIN_ENDS = {0, 4}
 DRAIN_S = 30.0
 PYTHON_IMPORTS = [
     ROOT / "workers/python/examples/patterns.py",
@@ -85,6 +94,8 @@ class World:
         self.kills: list[Kill] = []
         self.idle_sessions: list[psycopg.Connection[Any]] = []
         self.strangers: list[zmq.Socket[bytes]] = []
+        self.peers: list[procs.Process] = []  # strangers that are processes
+        self.proofs: Counter[str] = Counter()  # what faults are known to have really done
         self.templates = folder / "templates"
         self.effects = folder / "effects.jsonl"
         self.context = zmq.Context()
@@ -141,8 +152,10 @@ class World:
         return procs.Process(command, self.folder / f"{name}.log", env={"PYTHONPATH": str(ROOT)})
 
     def _make_slots(self) -> None:
+        sockets = {**PLAIN, "step_queue_hwm": self.random.choice(QUEUES)}
+        settings: dict[str, object] = {**SETTINGS, "step_execution": sockets}
         self.orchestrators = [
-            orchestrator_slot(name, self.program, self.folder, self.url, {}) for name in ORCHESTRATORS
+            orchestrator_slot(name, self.program, self.folder, self.url, settings) for name in ORCHESTRATORS
         ]
         self.workers = [self._worker_slot(name, language) for name, language in WORKERS.items()]
 
@@ -178,8 +191,8 @@ class World:
         for control in (getattr(self, "frames", None), getattr(self, "bytes", None)):
             if control is not None:
                 control.close()
-        for relay in getattr(self, "relays", []):
-            relay.kill()
+        for process in [*getattr(self, "relays", []), *self.peers]:
+            process.kill()
         if hasattr(self, "database"):
             self.database.close()
         self.server.remove()
@@ -233,9 +246,6 @@ class World:
         # At a crash point, or by a handler that is made for it.
         if ended.suicide and (ended.armed if orchestrator else self.handlers_crash):
             return
-        # Two deploys at once tell it twice, and the second time means at once.
-        if not orchestrator and ended.often > 1 and ended.code == 128 + ended.told:
-            return
         drained = time.time() - self.drained.get(ended.slot, 0.0) < DRAIN_S
         if not orchestrator and (drained or ended.told == signal.SIGTERM) and ended.code in DRAIN_ENDS:
             return
@@ -268,7 +278,7 @@ class World:
         for slot in self.slots:
             slot.signal(signal.SIGCONT)
             slot.once = {}
-            slot.due = 0.0
+            slot.due = slot.away_until = 0.0
             if slot.process is not None and slot.armed:
                 # It would still meet its crash point: the next one starts without.
                 slot.signal(signal.SIGKILL)
@@ -276,8 +286,25 @@ class World:
             session.close()
         for stranger in self.strangers:
             stranger.close(linger=0)
+        for peer in self.peers:
+            self._end_stranger(peer)
         self.frames.ask("clear")
         self.bytes.ask("clear")
+
+    def start_stranger(self, slot: Slot, role: str, parameters: dict[str, Any]) -> None:
+        """A process of stranger.py on the sockets of one orchestrator, for parameters["seconds"]."""
+        endpoints = [f"ipc://{self.folder}/{slot.name}.{part}" for part in ("steps", "results")]
+        name = f"stranger-{len(self.peers) + 1}"
+        peer = self._program(name, "stranger.py", role, *endpoints, json.dumps(parameters))
+        self.peers.append(peer)
+        self.timeline.after(parameters["seconds"], partial(self._end_stranger, peer))
+
+    def _end_stranger(self, peer: procs.Process) -> None:
+        if not peer.running():
+            return
+        if "\nState:\tT" in Path(f"/proc/{peer.pid}/status").read_text():
+            self.proofs["a stranger was stopped to its end"] += 1
+        peer.kill()
 
     def note_kill(self, slot: Slot) -> None:
         """To be called right before a kill, for the recovery times."""

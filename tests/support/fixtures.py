@@ -13,6 +13,18 @@ import pytest
 from tests.support import pg, procs
 
 
+quick = pg.QuickFolder()
+
+
+def pytest_configure() -> None:
+    """All servers of this run, those of `tasker dev` too, are copies of one initdb."""
+    quick.__enter__()
+
+
+def pytest_unconfigure() -> None:
+    quick.__exit__()
+
+
 @pytest.fixture(scope="session")
 def pg_server() -> Iterator[pg.Server]:
     """The server that bin/test shares among all suites, else a private one for this run of pytest."""

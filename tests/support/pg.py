@@ -28,6 +28,8 @@ FAST_SETTINGS = {
     "synchronous_commit": "on",
     "max_connections": "200",
 }
+# PostgreSQL refuses to run as root.
+SERVER_USER = "postgres" if os.geteuid() == 0 else None
 
 
 def find_server() -> Path:
@@ -41,14 +43,52 @@ def find_server() -> Path:
     return max(folders, key=lambda path: float(path.parent.name))
 
 
+def give(path: Path, user: str | None) -> None:
+    """Lets the server's own user write there, where we are root."""
+    if user is not None:
+        owner = pwd.getpwnam(user)
+        os.chown(path, owner.pw_uid, owner.pw_gid)
+
+
+class QuickFolder:
+    """A folder for TASKER_PG_BIN in which initdb is done once and then copied (see initdb_once).
+
+    As a context manager it makes the folder, sets the variable for this process and its children, and takes
+    both back. Where the variable is set already, by a person or by who started us, nothing happens.
+    """
+
+    def __enter__(self) -> QuickFolder:
+        self.folder: Path | None = None
+        if os.environ.get("TASKER_PG_BIN"):
+            return self
+        server = find_server()
+        self.folder = Path(tempfile.mkdtemp(prefix="tasker-pgbin-", dir="/tmp"))
+        self.folder.chmod(0o711)
+        for program in server.iterdir():
+            if program.name != "initdb":
+                (self.folder / program.name).symlink_to(program)
+        (self.folder / "real").symlink_to(server)
+        shutil.copy(Path(__file__).with_name("initdb_once"), self.folder / "initdb")
+        (self.folder / "initdb").chmod(0o755)
+        (self.folder / "made").mkdir(mode=0o700)
+        give(self.folder / "made", SERVER_USER)
+        os.environ["TASKER_PG_BIN"] = str(self.folder)
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        if self.folder is not None:
+            del os.environ["TASKER_PG_BIN"]
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder = None
+
+
 class Cluster:
     """One server. Use it as a context manager; stop() and start() restart it on the same data and socket."""
 
     def __init__(self, settings: dict[str, str] | None = None):
         self.folder = Path(tempfile.mkdtemp(prefix="tasker-test-", dir="/tmp"))
         self.settings = {**FAST_SETTINGS, "shared_buffers": "128MB", **(settings or {})}
-        # PostgreSQL refuses to run as root.
-        self.user = "postgres" if os.geteuid() == 0 else None
+        self.user = SERVER_USER
         self.server = find_server()
         self.process: procs.Process | None = None
 
@@ -69,9 +109,8 @@ class Cluster:
             (self.folder / name).mkdir(mode=0o700)
         if self.user is not None:
             self.folder.chmod(0o711)
-            owner = pwd.getpwnam(self.user)
-            for name in ("data", "socket"):
-                os.chown(self.folder / name, owner.pw_uid, owner.pw_gid)
+        for name in ("data", "socket"):
+            give(self.folder / name, self.user)
         arguments: list[str | Path] = [
             self.server / "initdb",
             "-D",

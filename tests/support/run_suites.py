@@ -15,11 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
-from tests.support import fuzz_suite, pg, suites  # noqa: E402
+from tests.support import fuzz_suite, pg, selection, suites  # noqa: E402
 from tests.support.procs import ROOT  # noqa: E402
 
 TSAN_SUPPRESSIONS = ROOT / "tests/support/tsan.supp"
 LSAN_SUPPRESSIONS = ROOT / "tests/support/lsan.supp"
+# Its tests wait more than they compute, and none disturbs another: one process for each processor.
+SHARED = {"system"}
+SHARES = int(os.environ.get("TASKER_TEST_SHARES", str(min(4, os.cpu_count() or 1))))
 
 
 @dataclass(frozen=True)
@@ -60,8 +63,13 @@ def _ctest(label: str) -> Callable[[Runner], suites.Outcome]:
     return lambda runner: suites.run_ctest(runner.job(label), runner.build, label)
 
 
+def _program(name: str, wanted: str) -> Callable[[Runner], suites.Outcome]:
+    return lambda runner: suites.run_program(runner.job(name), runner.build, wanted)
+
+
 def _pytest(name: str, folder: Path, targets: list[str]) -> Callable[[Runner], suites.Outcome]:
-    return lambda runner: suites.run_pytest(runner.job(name, folder), targets)
+    shares = SHARES if name in SHARED else 1
+    return lambda runner: suites.run_pytest(runner.job(name, folder), targets, shares)
 
 
 def _fuzz(runner: Runner) -> suites.Outcome:
@@ -106,7 +114,50 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--fuzz-build", type=Path, default=ROOT / "build-fuzz")
     parser.add_argument("--only", action="append", choices=[stage.name for stage in STAGES])
     parser.add_argument("--sanitizer", choices=["address", "thread"])
+    parser.add_argument("--filter")
+    parser.add_argument("--program", action="append")
+    parser.add_argument("--changed", metavar="BASE")
+    parser.add_argument("--targets", action="store_true", help="print what has to be built, and run nothing")
     return parser.parse_args()
+
+
+def _programs_with(build: Path, labels: set[str]) -> dict[str, bool]:
+    """GoogleTest program -> whether it needs the server."""
+    found = {}
+    for test in suites.ctest_programs(build):
+        values = {item["name"]: item["value"] for item in test["properties"]}
+        label = values.get("LABELS", [""])[0]
+        if label in labels:
+            found[test["name"]] = label == "store"
+    return found
+
+
+def _selected_stages(chosen: selection.Selection, build: Path) -> list[Stage]:
+    """The stages of one run that is about chosen tests only."""
+    stages = []
+    needs_server = _programs_with(build, {"unit", "store"}) if chosen.programs else {}
+    for program, wanted in sorted(chosen.programs.items()):
+        stages.append(Stage(program, needs_server.get(program, False), _program(program, wanted)))
+    for name, targets in sorted(chosen.python.items()):
+        folder = PYTHON_WORKER if name == "python" else ROOT
+        stages.append(Stage(name, name == "system", _pytest(name, folder, targets)))
+    if chosen.ruby:
+        arguments = list(chosen.ruby) + (["-e", chosen.ruby_example] if chosen.ruby_example else [])
+        stages.append(
+            Stage("ruby", False, lambda runner: suites.run_rspec(runner.job("ruby", RUBY_WORKER), arguments))
+        )
+    return stages
+
+
+def _chosen(options: argparse.Namespace) -> selection.Selection | None:
+    if options.program:
+        return selection.Selection(programs=dict.fromkeys(options.program, "*"))
+    if options.filter:
+        return selection.by_name(options.filter)
+    if options.changed:
+        programs = _programs_with(options.build, {"unit", "store"})
+        return selection.by_change(options.build, options.changed, programs)
+    return None
 
 
 def _sanitizer_settings(sanitizer: str | None) -> dict[str, str]:
@@ -129,13 +180,42 @@ def main() -> int:
     options = _options()
     # Ended by a signal, the server and all suites must end with us.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    plain = [stage.name for stage in STAGES if stage.in_plain_run]
-    wanted = options.only or (SANITIZED[options.sanitizer] if options.sanitizer else plain)
-    stages = [stage for stage in STAGES if stage.name in wanted]
+    chosen = _chosen(options)
+    if options.targets and chosen is not None and not chosen:
+        return _nothing_chosen(options)
+    if options.targets:
+        print("\n".join(chosen.targets() if chosen else ["all"]))
+        return 0
+    if chosen is None:
+        plain = [stage.name for stage in STAGES if stage.in_plain_run]
+        wanted = options.only or (SANITIZED[options.sanitizer] if options.sanitizer else plain)
+        stages = [stage for stage in STAGES if stage.name in wanted]
+    else:
+        stages = _selected_stages(chosen, options.build)
+        if not stages:
+            return _nothing_chosen(options)
+    return _run(options, stages)
+
+
+def _nothing_chosen(options: argparse.Namespace) -> int:
+    if options.filter:
+        print(f"bin/test: no test is called {options.filter}")
+        print(
+            "          Write Suite.Name (GoogleTest), a function (pytest), or the text of an example (RSpec)."
+        )
+        print("0 passed, 1 failed")
+        return 1
+    print(f"bin/test: nothing that differs from {options.changed} concerns a test")
+    print("0 passed, 0 failed")
+    return 0
+
+
+def _run(options: argparse.Namespace, stages: list[Stage]) -> int:
     start = time.monotonic()
     with contextlib.ExitStack() as stack:
         reports = Path(tempfile.mkdtemp(prefix="tasker-reports-"))
         stack.callback(shutil.rmtree, reports, ignore_errors=True)
+        stack.enter_context(pg.QuickFolder())
         runner = Runner(options.build.resolve(), options.fuzz_build.resolve(), reports)
         runner.environment |= _sanitizer_settings(options.sanitizer)
         if any(stage.needs_server for stage in stages):

@@ -11,8 +11,8 @@ import signal
 import subprocess
 import time
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tests.support.procs import ROOT
@@ -47,13 +47,20 @@ class Job:
     folder: Path
     reports: Path
     environment: Mapping[str, str]
-    limit: float = 900.0
+    # Against a hang only: the stage system takes 8 minutes alone, more beside a build.
+    limit: float = 1800.0
 
     def run(self) -> tuple[int, str]:
         """Exit code and output. A command that exceeds its limit is killed with all it started: code -9."""
-        log = self.reports / f"{self.name}.log"
-        with open(log, "wb") as output:
-            process = subprocess.Popen(
+        return run_side_by_side([self])[0]
+
+    @property
+    def log(self) -> Path:
+        return self.reports / f"{self.name}.log"
+
+    def start(self) -> subprocess.Popen[bytes]:
+        with open(self.log, "wb") as output:
+            return subprocess.Popen(
                 self.command,
                 cwd=self.folder,
                 env=dict(self.environment),
@@ -62,20 +69,40 @@ class Job:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+
+def run_side_by_side(jobs: Sequence[Job]) -> list[tuple[int, str]]:
+    """Exit code and output of each, when all have ended. The limits count from now."""
+    began = time.monotonic()
+    running: list[subprocess.Popen[bytes]] = []
+    codes = []
+    try:
+        running += [job.start() for job in jobs]
+        for job, process in zip(jobs, running):
             try:
-                code = process.wait(self.limit)
-            except BaseException as error:
-                os.killpg(process.pid, signal.SIGTERM)
-                try:
-                    process.wait(20)
-                except subprocess.TimeoutExpired:
-                    os.killpg(process.pid, signal.SIGKILL)
-                    process.wait()
-                if not isinstance(error, subprocess.TimeoutExpired):
-                    raise
-                code = -9
-                output.write(f"\n(killed: it did not end within {self.limit:.0f} s)\n".encode())
-        return code, log.read_text(errors="replace")
+                codes.append(process.wait(max(0.0, began + job.limit - time.monotonic())))
+            except subprocess.TimeoutExpired:
+                _end(process)
+                codes.append(-9)
+                with open(job.log, "a") as output:
+                    output.write(f"\n(killed: it did not end within {job.limit:.0f} s)\n")
+    except BaseException:
+        for process in running:
+            _end(process)
+        raise
+    return [(code, job.log.read_text(errors="replace")) for code, job in zip(codes, jobs)]
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ends it with all it started: SIGTERM, and SIGKILL to what is left after 20 s."""
+    if process.poll() is not None:
+        return
+    os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _tail(text: str, lines: int = 60) -> str:
@@ -108,17 +135,39 @@ def read_junit(path: Path) -> Outcome:
     return outcome
 
 
-def run_pytest(job: Job, targets: list[str]) -> Outcome:
-    report = job.reports / f"{job.name}.xml"
-    job.command = [PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *targets]
-    code, output = job.run()
-    outcome = read_junit(report) if report.exists() else Outcome()
-    return _explained(outcome, job.name, code, output)
+def run_pytest(job: Job, targets: list[str], shares: int = 1) -> Outcome:
+    """Runs one suite. With several shares as many processes divide its tests: see shares.py."""
+    parts = [job] if shares == 1 else [replace(job, name=f"{job.name}-{n + 1}") for n in range(shares)]
+    claims = job.reports / f"{job.name}-claims"
+    claims.mkdir()
+    for part in parts:
+        report = part.reports / f"{part.name}.xml"
+        part.command = [
+            PYTHON,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            f"--junitxml={report}",
+            *targets,
+        ]
+        if shares > 1:
+            part.environment = {**job.environment, "TASKER_TEST_SHARE": str(claims)}
+    total = Outcome()
+    for part, (code, output) in zip(parts, run_side_by_side(parts)):
+        report = part.reports / f"{part.name}.xml"
+        outcome = read_junit(report) if report.exists() else Outcome()
+        # One of several may have come too late for any test; all of them together may not.
+        idle = shares > 1 and code == 0 and report.exists() and not outcome.passed + outcome.failed
+        total.add(outcome if idle else _explained(outcome, part.name, code, output))
+    return _explained(total, job.name, 0, "no share had a test")
 
 
-def run_rspec(job: Job) -> Outcome:
+def run_rspec(job: Job, arguments: list[str] | None = None) -> Outcome:
     report = job.reports / f"{job.name}.json"
     job.command = ["rspec", "--no-color", "--format", "progress", "--format", "json", "--out", str(report)]
+    job.command += arguments or []
     code, output = job.run()
     outcome = Outcome()
     if report.exists() and report.stat().st_size > 0:
@@ -130,6 +179,23 @@ def run_rspec(job: Job) -> Outcome:
             else:
                 exception = example.get("exception") or {}
                 outcome.failures.append((example["full_description"], exception.get("message", "")))
+    return _explained(outcome, job.name, code, output)
+
+
+def ctest_programs(build: Path) -> list[dict]:
+    """All tests that ctest knows, as its JSON model describes them."""
+    command = ["ctest", "--test-dir", str(build), "--show-only=json-v1"]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["tests"]
+
+
+def run_program(job: Job, build: Path, gtest_filter: str) -> Outcome:
+    """Runs the cases of one GoogleTest program (the job's name) that the filter names."""
+    report = job.reports / f"{job.name}.xml"
+    job.command = [str(build / "bin" / job.name), f"--gtest_filter={gtest_filter}", "--gtest_color=no"]
+    job.command += [f"--gtest_output=xml:{report}"]
+    code, output = job.run()
+    outcome = read_junit(report) if report.exists() else Outcome()
+    outcome.skipped = 0  # what the filter left out
     return _explained(outcome, job.name, code, output)
 
 

@@ -134,15 +134,20 @@ def test_ctest_without_tests_has_failed(job: suites.Job):
 @pytest.mark.parametrize(
     "module, own, library",
     [
-        ("orchestrator/core", "orchestrator/store/connection.hpp", ""),
-        ("orchestrator/core", "protocol/cpp/messages.hpp", ""),
-        ("orchestrator/core", "", "pqxx/pqxx"),
-        ("orchestrator/core", "", "zmq.hpp"),
-        ("orchestrator/core", "", "thread"),
-        ("orchestrator/transport", "", "pqxx/pqxx"),
-        ("orchestrator/store", "orchestrator/engine/mailbox.hpp", ""),
-        ("orchestrator/store", "tests/support/postgres.hpp", ""),
-        ("protocol/cpp", "orchestrator/core/dag.hpp", ""),
+        ("core", "orchestrator/postgres/connection.hpp", ""),
+        ("core", "protocol/cpp/messages.hpp", ""),
+        ("core", "", "pqxx/pqxx"),
+        ("core", "", "zmq.hpp"),
+        ("core", "", "thread"),
+        ("transport", "", "pqxx/pqxx"),
+        ("store", "orchestrator/engine/turns/mailbox.hpp", ""),
+        ("store", "orchestrator/templates/template.hpp", ""),
+        ("store", "", "pqxx/pqxx"),
+        ("store", "tests/support/postgres.hpp", ""),
+        ("api", "orchestrator/store/turn_store.hpp", ""),
+        ("postgres", "orchestrator/ports/store.hpp", ""),
+        ("protocol/cpp", "orchestrator/core/states.hpp", ""),
+        ("engine", "orchestrator/loose.hpp", ""),
     ],
 )
 def test_forbidden_includes_are_found(module: str, own: str, library: str):
@@ -152,12 +157,28 @@ def test_forbidden_includes_are_found(module: str, own: str, library: str):
 @pytest.mark.parametrize(
     "module, own, library",
     [
-        ("orchestrator/core", "orchestrator/core/dag.hpp", ""),
-        ("orchestrator/core", "", "vector"),
-        ("orchestrator/store", "orchestrator/ports/store.hpp", ""),
-        ("orchestrator/store", "", "pqxx/pqxx"),
-        ("orchestrator/transport", "protocol/cpp/messages.hpp", ""),
+        ("core", "orchestrator/core/sessions/registry.hpp", ""),
+        ("core", "", "vector"),
+        ("store", "orchestrator/ports/store.hpp", ""),
+        ("postgres", "", "pqxx/pqxx"),
+        ("api", "orchestrator/templates/template.hpp", ""),
+        ("daemon", "orchestrator/engine/io/loop.hpp", ""),
+        ("transport", "protocol/cpp/messages.hpp", ""),
     ],
 )
 def test_allowed_includes_pass(module: str, own: str, library: str):
     assert check_includes.fault_of(module, own, library) is None
+
+
+def test_no_arrow_of_the_table_points_upwards():
+    for module, targets in check_includes.ALLOWED.items():
+        own = check_includes.level_of(module)
+        assert own is not None, module
+        for target in targets:
+            level = check_includes.level_of(target)
+            assert level is not None and level <= own, f"{module} -> {target}"
+
+
+@pytest.mark.parametrize("path", ["orchestrator/loose.cpp", "orchestrator/attic/old.cpp"])
+def test_files_outside_of_all_modules_are_found(path: str):
+    assert check_includes.file_faults(path, "")

@@ -183,7 +183,6 @@ class System:
             "TASKER_RESULTS_ENDPOINT": self.endpoints["results"],
             "TASKER_COMMAND_ENDPOINT": self.endpoints["command"],
             "TASKER_EFFECTS_LOG": str(self.effects_path),
-            "TASKER_HTTP_BIND": "off",
             "PYTHONPATH": str(ROOT / "workers" / "python"),
             **({"TASKER_LANES": LANES} if LANES else {}),
             **extra,

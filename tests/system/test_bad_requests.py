@@ -125,6 +125,13 @@ def test_a_context_that_is_no_json_is_refused(system: System) -> None:
     assert "context" in said and "JSON" in said
 
 
+def test_a_key_given_twice_in_a_context_is_refused_with_its_place(system: System) -> None:
+    said = submit(
+        system, "patterns/permanent_failure", "--context", '{"to": {"iban": 1, "iban": 2}}', code=USAGE
+    )
+    assert "$.to" in said and "iban" in said
+
+
 def test_a_nul_character_in_the_context_is_refused(system: System) -> None:
     said = submit(system, "patterns/permanent_failure", "--context", '{"text": "a\\u0000b"}', code=USAGE)
     assert "u0000" in said.lower() or "nul" in said.lower() or "U+0000" in said

@@ -8,14 +8,17 @@ import pytest
 
 from checks import assert_all_consistent, assert_started_once
 from fault_tools import OddWorker, assert_all_credit_is_back, dispositions, one_step, reasons, short
-from parts import System, SystemFactory, tasker, wait_until
+from parts import Process, System, SystemFactory, tasker, wait_until
 from workers import NOOP, PYTHON_PATTERNS, RUBY_PATTERNS, SLEEP, chain
 
 LONG_MS = 20_000
 
 
-def cancel(system: System, task_id: int) -> None:
-    tasker(system.url, "task", "cancel", str(task_id), "--reason", "not wanted any more")
+REASON = "not wanted any more"
+
+
+def cancel(system: System, task_id: int, *note: str) -> None:
+    tasker(system.url, "task", "cancel", str(task_id), *(note or ("--reason", REASON)))
     assert system.task_state(task_id) == "cancelled"
 
 
@@ -28,11 +31,10 @@ def wait_for_batch_states(system: System, *states: str) -> None:
     wait_until(lambda: batch_states(system) == list(states), f"batches are {states}", on_fail=system.describe)
 
 
-def start_worker(system: System, language: str, *options: str) -> None:
+def start_worker(system: System, language: str, *options: str) -> Process:
     if language == "python":
-        system.python_worker(language, PYTHON_PATTERNS, "--handlers", SLEEP, *options)
-    else:
-        system.ruby_worker(language, RUBY_PATTERNS, "--handlers", SLEEP, *options)
+        return system.python_worker(language, PYTHON_PATTERNS, "--handlers", SLEEP, *options)
+    return system.ruby_worker(language, RUBY_PATTERNS, "--handlers", SLEEP, *options)
 
 
 def effects_of(system: System, task_id: int, event: str) -> list[dict[str, Any]]:
@@ -45,10 +47,11 @@ def test_a_running_handler_that_looks_at_the_flag_stops_at_once(
 ) -> None:
     system = make_system()
     system.load_template(chain("naps", SLEEP, 2, handler_config={"sleep_ms": LONG_MS}, timeout_seconds=60))
-    start_worker(system, language)
+    worker = start_worker(system, language)
     task_id = system.submit("tests/naps", {})
     wait_until(lambda: effects_of(system, task_id, "start"), "it runs", on_fail=system.describe)
     cancel(system, task_id)
+    worker.wait_for_log(f"step cancelled.*{REASON}")
     # Long before its sleep is over.
     wait_until(lambda: effects_of(system, task_id, "end"), "it has stopped", 10, system.describe)
     wait_until(lambda: dispositions(system).count("late") == 1, "its report", on_fail=system.describe)
@@ -87,7 +90,7 @@ def test_a_held_step_is_called_back_and_its_batch_ends_cancelled(make_system: Sy
         (step,) = batch["steps"]
         cancel(system, task_id)
         called = worker.wait_to_hear("cancel")
-        assert (called["reason"], called["session"]) == ("cancelled", worker.session)
+        assert (called["reason"], called["session"]) == (REASON, worker.session)
         assert called["steps"] == [{"batch_id": batch["batch_id"], "step_id": step["step_id"], "attempt": 1}]
         assert system.health()["io"]["credit_in_flight"] == 1, "until the worker says so it may run"
         worker.reject(batch, step, "cancelled")
@@ -96,6 +99,30 @@ def test_a_held_step_is_called_back_and_its_batch_ends_cancelled(make_system: Sy
         system.wait_for_verdicts()
         assert_all_credit_is_back(system)
     assert_all_consistent(system)
+
+
+@pytest.mark.parametrize(
+    "command, note, reason",
+    [
+        ("task", (), "cancelled"),
+        ("task", ("--reason", "a" * 1500), "a" * 1000),
+        ("step", ("--reason", "its “price” is\twrong"), "its “price” is\twrong"),
+    ],
+)
+def test_the_worker_gets_the_reason_of_the_operator(
+    make_system: SystemFactory, command: str, note: tuple[str, ...], reason: str
+) -> None:
+    system = make_system(settings=short())
+    system.load_template(one_step("one", NOOP))
+    with OddWorker(system, [NOOP]) as worker:
+        task_id = system.submit("tests/one", {})
+        batch = worker.batch()
+        (step,) = batch["steps"]
+        tasker(system.url, command, "cancel", str(task_id if command == "task" else step["step_id"]), *note)
+        assert worker.wait_to_hear("cancel")["reason"] == reason
+        worker.reject(batch, step, "cancelled")
+        worker.wait_for_ack(batch, 1)
+        system.wait_for_verdicts()
 
 
 @pytest.mark.parametrize("status", ["completed", "failed"])
@@ -170,8 +197,11 @@ def test_a_drained_worker_hands_back_and_leaves(make_system: SystemFactory) -> N
     heir = system.ruby_worker("heir", RUBY_PATTERNS, "--handlers", SLEEP)
     listed = "SELECT count(*) FROM tasker_workers WHERE worker_id = 'leaver' AND state = 'ready'"
     wait_until(lambda: system.value(listed), "it is in the list of workers", on_fail=system.logs)
-    tasker(system.url, "worker", "drain", "leaver")
+    waited = tasker(system.url, "worker", "drain", "leaver", "--wait", "--timeout", "30")
+    assert waited.stdout.endswith("it has left\n"), waited.stdout
     assert leaver.wait(15) == 0, leaver.tail()
+    state = "SELECT state FROM tasker_workers WHERE worker_id = 'leaver'"
+    assert system.value(state) == "left", "it has left, and is not lost"
     system.wait_for_end()
     assert heir.running()
     assert system.value("SELECT count(*) FROM tasker_tasks WHERE state = 'complete'") == 8

@@ -9,7 +9,16 @@ import time
 import pytest
 
 from checks import assert_all_consistent, assert_first_attempts, assert_started_once
-from fault_tools import OddWorker, assert_all_credit_is_back, one_step, reasons, short, wait_for_step
+from fault_tools import (
+    FAULT_HANDLERS,
+    HANG,
+    OddWorker,
+    assert_all_credit_is_back,
+    one_step,
+    reasons,
+    short,
+    wait_for_step,
+)
 from parts import PATIENCE, Process, System, SystemFactory, procs, wait_until
 from workers import NOOP, PYTHON_PATTERNS, RUBY_PATTERNS, SLEEP, chain
 
@@ -80,6 +89,7 @@ def test_killed_at_a_named_place_nothing_is_lost_or_run_twice(
     assert_all_ended_well(system)
 
 
+@pytest.mark.alone
 def test_killed_under_load_the_restarted_one_publishes_within_the_bar(make_system: SystemFactory) -> None:
     system = make_system()
     assert system.orchestrator
@@ -140,11 +150,14 @@ def test_what_ended_while_it_was_away_counts_and_what_runs_is_not_run_again(
     """One step is reported meanwhile, one still runs when the new one comes; neither costs an attempt."""
     system = make_system()
     assert system.orchestrator
-    system.load_template(one_step("nap", SLEEP))
-    system.python_worker("python", PYTHON_PATTERNS, "--handlers", SLEEP)
-    quick, long = (system.submit("tests/nap", {"sleep_ms": ms}) for ms in (400, 4000))
+    quick_may_end, long_may_end = (system.folder / name for name in ("quick", "long"))
+    for path in (quick_may_end, long_may_end):
+        system.load_template(one_step(path.name, HANG, handler_config={"until": str(path)}))
+    system.python_worker("python", FAULT_HANDLERS, "--handlers", HANG)
+    quick, long = (system.submit(f"tests/{name}", {}) for name in ("quick", "long"))
     wait_until(lambda: len(system.effects()) == 2, "both have begun", on_fail=system.describe)
     system.orchestrator.kill()
+    quick_may_end.touch()
     wait_until(
         lambda: [e for e in system.effects() if e["event"] == "end"], "one has ended", on_fail=system.describe
     )
@@ -152,6 +165,7 @@ def test_what_ended_while_it_was_away_counts_and_what_runs_is_not_run_again(
     system.start_orchestrator()
     system.wait_for_task(quick, "complete")
     assert system.task_state(long) == "in_progress", "it runs on"
+    long_may_end.touch()
     system.wait_for_task(long, "complete")
     assert_started_once(system)
     assert_first_attempts(system)

@@ -65,7 +65,9 @@ def is_alive(pid: int) -> bool:
     return status.rsplit(")", 1)[1].split()[0] not in ("Z", "X")
 
 
-def test_starts_serves_stops_and_finds_its_data_again(dev: Dev):
+def test_starts_serves_stops_and_finds_its_data_again(dev: Dev, monkeypatch: pytest.MonkeyPatch):
+    # The server that is installed, with its own initdb; other tests have copies of one (pg.QuickFolder).
+    monkeypatch.delenv("TASKER_PG_BIN", raising=False)
     state = dev.start()
     assert state["pid"] == dev.process.pid
     server = server_pid(state)
@@ -92,6 +94,23 @@ def test_starts_serves_stops_and_finds_its_data_again(dev: Dev):
         assert (
             connection.execute("SELECT installation_uuid FROM tasker_installation").fetchone() == installation
         )
+    assert dev.process.stop() == 0
+
+
+def test_templates_dir_of_the_settings_is_loaded_and_only_once(dev: Dev):
+    (dev.folder / "mine").mkdir()
+    template = {
+        "name": "mine",
+        "namespace_name": "tests",
+        "version": "1.0.0",
+        "step_templates": [{"name": "only", "handler_class": "Tests::Only"}],
+    }
+    (dev.folder / "mine/mine.yaml").write_text(json.dumps(template))
+    (dev.folder / "settings.yaml").write_text("templates_dir: mine\n")
+    dev.start("--config", "settings.yaml")
+    output = dev.process.output()
+    assert "1 template from mine, 1 new or changed" in output
+    assert "templates loaded" not in output, "the orchestrator leaves them to tasker dev"
     assert dev.process.stop() == 0
 
 
@@ -174,13 +193,89 @@ def test_missing_orchestrator_is_explained(dev: Dev):
     assert "bin/setup" in done.stderr
 
 
-def test_orchestrator_that_dies_later_ends_the_dev(dev: Dev):
+# What a path may hold and an address may not.
+@pytest.mark.parametrize(
+    "name",
+    ["My Projects", "a,b", "it's", 'say "hi"', "größe", b"latin-\xe9", "100%", "a\nb", "$HOME;x", "x" * 240],
+)
+def test_any_name_of_a_folder_will_do(dev: Dev, name: str | bytes):
+    dev.folder = dev.folder / os.fsdecode(name)
+    dev.folder.mkdir()
+    dev.start()
+    sockets = [value.removeprefix("ipc://") for value in dev.state()["endpoints"].values()]
+    assert all(Path(socket).is_socket() for socket in sockets)
+    values = procs.run(["sh", "-ec", f"{dev.tasker('dev', '--env').stdout}\nenv"]).stdout
+    assert f"TASKER_STEPS_ENDPOINT=ipc://{sockets[0]}\n" in values
+    assert dev.tasker("worker", "list").returncode == 0
+    assert dev.process.stop() == 0
+    assert not any(Path(socket).exists() for socket in sockets)
+    dev.start()
+    assert "creating" not in dev.process.output()
+
+
+def test_a_very_long_path_keeps_its_data(dev: Dev):
+    dev.folder = dev.folder / "/".join(["a-long-directory-name-" * 10] * 8)
+    dev.folder.mkdir(parents=True)
     state = dev.start()
-    server = server_pid(state)
-    os.kill(state["orchestrator_pid"], signal.SIGKILL)
-    assert dev.process.wait(30) == 1
-    assert "the orchestrator was killed by signal 9" in dev.process.output()
-    assert not is_alive(server)
+    data = Path(state["data_dir"])
+    try:
+        assert len(str(data)) < 60
+        assert dev.process.stop() == 0
+        assert dev.start()["data_dir"] == str(data)
+        assert dev.process.stop() == 0
+    finally:
+        procs.run(["rm", "-rf", str(data.parent)])
+
+
+def eval_environment(dev: Dev) -> dict[str, str]:
+    """What `eval "$(tasker dev --env)"` leaves in a terminal."""
+    lines = procs.run(["sh", "-ec", f"{dev.tasker('dev', '--env').stdout}\nenv"]).stdout.splitlines()
+    return dict(line.split("=", 1) for line in lines if line.startswith("TASKER_"))
+
+
+@pytest.mark.parametrize("name", ["plain", "a place elsewhere"])
+def test_variables_of_a_stopped_one_hinder_nobody(dev: Dev, name: str):
+    dev.folder = dev.folder / name
+    dev.folder.mkdir()
+    dev.start()
+    left = eval_environment(dev)
+    assert dev.process.stop() == 0
+
+    def listed():
+        environment = {**os.environ, **left}
+        return procs.run(
+            [procs.program("tasker"), "worker", "list"], cwd=dev.folder, env=environment, check=False
+        )
+
+    stopped = listed()
+    assert stopped.returncode == 3
+    assert "a tasker dev that has stopped" in stopped.stderr
+    assert "unset TASKER_DATABASE_URL" in stopped.stderr
+    state = dev.start(**left)
+    assert Path(state["data_dir"]) == dev.folder / ".tasker/postgres"
+    assert Path(state["endpoints"]["steps"].removeprefix("ipc://")).is_socket()
+    assert listed().returncode == 0
+
+
+def test_variables_of_another_running_one_are_not_its_database(dev: Dev, short_dir: Path):
+    dev.folder = short_dir / "one"
+    dev.folder.mkdir()
+    first = dev.start()
+    left = eval_environment(dev)
+    other = Dev(short_dir / "two", dev.processes)
+    other.folder.mkdir()
+    second = other.start(**left)
+    assert second["database_url"] != first["database_url"]
+    assert second["endpoints"] != first["endpoints"]
+    assert "ignored       TASKER_DATABASE_URL" in other.process.output()
+    # For commands a variable wins, as long as its server runs.
+    shown = procs.run(
+        [procs.program("tasker"), "health", "--json"],
+        cwd=other.folder,
+        env={**os.environ, **left},
+        check=False,
+    )
+    assert shown.returncode == 0, shown.stderr
 
 
 def test_interrupt_during_the_start_leaves_nothing(dev: Dev):
@@ -245,6 +340,8 @@ def test_migrate_up_down_status(empty_database_url: str):
     status = json.loads(tasker("migrate", "status", "--json", *where).stdout)
     assert status["ok"] is True
     assert {line["state"] for line in status["migrations"]} == {"applied"}
+    assert status["functions"]["state"] == "applied"
+    assert status["functions"]["objects"] >= status["functions"]["files"] > 50
 
     refused = tasker("migrate", "down", *where)
     assert refused.returncode == 2
@@ -257,7 +354,34 @@ def test_migrate_up_down_status(empty_database_url: str):
     )
     assert tasker("migrate", "down", "--to", "0", "--yes", *where).returncode == 0
     assert tasker("migrate", "up", "--to", "2", *where).returncode == 0
-    assert json.loads(tasker("migrate", "status", "--json", *where).stdout)["version"] == 2
+    status = json.loads(tasker("migrate", "status", "--json", *where).stdout)
+    assert status["version"] == 2
+    assert status["functions"]["state"] == "pending"
+
+
+def test_functions_of_another_program_are_replaced_by_up(database_url: str):
+    where = ["--database", database_url]
+    name = "tasker_is_open_batch"
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE tasker_schema_layer SET checksum = repeat('0', 64)")
+        connection.execute(
+            "UPDATE tasker_schema_objects SET checksum = repeat('0', 64) WHERE name = %s", [name]
+        )
+        connection.execute(
+            "INSERT INTO tasker_schema_objects (position, kind, name, arguments, file, checksum)"
+            " VALUES (0, 'function', 'of_yesterday', '', 'turn/of_yesterday.sql', repeat('0', 64))"
+        )
+        connection.execute("CREATE FUNCTION of_yesterday() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+    status = tasker("migrate", "status", *where)
+    assert status.returncode == 1
+    assert "2 files differ" in status.stdout
+    refused = tasker("worker", "list", *where)
+    assert refused.returncode == 5
+    assert "tasker migrate up" in refused.stderr
+    assert "functions" in tasker("migrate", "up", *where).stdout
+    assert tasker("migrate", "status", *where).returncode == 0
+    with psycopg.connect(database_url) as connection:
+        assert connection.execute("SELECT to_regproc('of_yesterday')").fetchone() == (None,)
 
 
 def test_newer_schema_is_refused(database_url: str):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from checks import assert_all_consistent, assert_first_attempts
@@ -80,22 +82,19 @@ def test_a_worker_that_takes_but_never_answers_runs_into_the_time_out(make_syste
         task_id = system.submit("tests/one", {})
         batch = mute.batch()
         (step,) = batch["steps"]
+        # By our own clock: the database records the start when its turn commits, after the timer has begun.
+        began = time.monotonic()
         mute.run_step(batch, step)
         cancel = mute.wait_to_hear("cancel")
         assert [ref["step_id"] for ref in cancel["steps"]] == [step["step_id"]]
         wait_until(lambda: reasons(system) == ["timed_out"], "the time-out", on_fail=system.describe)
+        waited = time.monotonic() - began
         assert in_flight(system, mute.session) >= 1, "it still runs, so its place is taken"
         mute.forget(batch, step)
         again = mute.batch(2)
         assert again["steps"][0]["metadata"]["attempt"] == 2
         mute.finish(again)
         system.wait_for_task(task_id, "complete")
-    started = system.value("SELECT min(started_at) FROM tasker_step_execution_batch_steps")
-    waited = system.value(
-        "SELECT extract(epoch FROM created_at - %s)::float8 FROM tasker_workflow_step_transitions"
-        " WHERE event = 'await_retry'",
-        started,
-    )
     print(f"reported start to orphan: {waited:.2f} s (time-out 1 s + grace 0.3 s)")
     assert 1.3 <= waited
     system.wait_for_verdicts()

@@ -7,6 +7,7 @@ import statistics
 import time
 
 import psycopg
+import pytest
 
 from parts import PATIENCE, SystemFactory
 from workers import NOOP, PYTHON_PATTERNS, chain
@@ -26,6 +27,7 @@ def wait_for_done(listener: psycopg.Connection[tuple[object, ...]], task_id: int
         select.select([listener.fileno()], [], [], left)
 
 
+@pytest.mark.alone
 def test_four_steps_on_an_idle_system_complete_at_once(make_system: SystemFactory) -> None:
     system = make_system()
     system.load_template(chain("four", NOOP, 4))

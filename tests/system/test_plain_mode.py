@@ -52,7 +52,8 @@ def test_a_second_plain_worker_stops_plain_publishing_so_nothing_runs_twice(
     system.wait_for_task(system.submit("tests/plain", {}), "complete")
     second = plain_worker(system)
     system.orchestrator.wait_for_log("second plain subscription")
-    batches = "SELECT count(*) FROM tasker_step_execution_batches"
+    # Only plain ones: a batch of the other worker that comes back is made anew, and counts twice.
+    batches = "SELECT count(*) FROM tasker_step_execution_batches WHERE session IS NULL"
     before = system.value(batches)
     waiting = system.submit("tests/plain", {})
     # The listener is one thread: once it has served a later task, it has looked at the waiting one.
@@ -63,7 +64,7 @@ def test_a_second_plain_worker_stops_plain_publishing_so_nothing_runs_twice(
         other.partial(batch, batch["steps"][0], 1)
         other.completion(batch, 2, ["completed"])
         system.wait_for_task(later, "complete")
-    assert system.value(batches) == before + 1 and system.task_state(waiting) == "pending"
+    assert system.value(batches) == before and system.task_state(waiting) == "pending"
 
     second.kill()
     system.wait_for_task(waiting, "complete")

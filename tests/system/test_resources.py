@@ -88,6 +88,7 @@ def test_a_chain_of_a_thousand_steps(system: System) -> None:
     assert_task_completed_with(system, task_id, depth)
 
 
+@pytest.mark.alone
 def test_a_namespace_that_floods_does_not_hold_up_another_ones_single_task(system: System) -> None:
     flood = 20_000
     system.load_template(one_step("flood", NOOP))

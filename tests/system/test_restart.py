@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 
 import pytest
 
 from checks import assert_all_consistent, assert_first_attempts, assert_started_once
+from fake_worker import FakeWorker
+from fault_tools import short
 from parts import OwnServer, System, SystemFactory, wait_until
-from workers import PYTHON_PATTERNS, RUBY_PATTERNS, SLEEP, chain
+from workers import ECHO, PYTHON_PATTERNS, RUBY_PATTERNS, SLEEP, chain
 
 TASKS = 200
 STEPS = 3
@@ -120,3 +124,65 @@ def test_a_worker_ends_at_once_when_it_is_told_twice(make_system: SystemFactory)
     worker.wait_for_log("drain")
     os.kill(worker.pid, signal.SIGTERM)
     assert worker.wait(10) != 0, "work was left behind, and the exit code says nothing about it"
+
+
+def test_a_handler_rejected_after_a_restart_is_taken_off_its_session(make_system: SystemFactory) -> None:
+    """The batch was sent in an earlier life; its session has come back and no longer knows the handler."""
+    system = make_system()
+    system.load_template(chain("once", SLEEP, 1))
+    with FakeWorker(system, [SLEEP], accepts=False) as forgetful:
+        task = system.submit("tests/once", {})
+        batch = forgetful.batch()
+        assert system.orchestrator
+        system.orchestrator.signal(signal.SIGKILL)
+        system.orchestrator.wait()
+        sent = len(forgetful.batch_frames)
+        forgetful.heard.clear()  # without a welcome it says hello again
+        system.start_orchestrator()
+        forgetful.batch(sent + 1)
+        step = batch["steps"][0]
+        rejected = {
+            "step_id": step["step_id"],
+            "attempt": step["metadata"]["attempt"],
+            "reason": "unknown_handler",
+        }
+        forgetful.say("batch_rejected", batch_id=batch["batch_id"], sequence=1, steps=[rejected])
+        forgetful.wait_for_ack(batch, 1)
+        with FakeWorker(system, [SLEEP]) as able:
+            given = able.batch()
+            able.partial(given, given["steps"][0], 1, output={})
+            able.completion(given, 2, ["completed"])
+            system.wait_for_task(task, "complete")
+        frames = [json.loads(frame.partition(b" ")[2]) for frame in forgetful.batch_frames]
+        offered = {frame["batch_id"] for frame in frames}
+        assert offered == {batch["batch_id"]}, "it got a step of the handler that it had rejected"
+
+
+@pytest.mark.parametrize("fallen_to", [3, 4], ids=["lower", "the_same"])
+def test_running_workers_follow_a_database_that_was_restored_from_an_earlier_copy(
+    make_system: SystemFactory, fallen_to: int
+) -> None:
+    """Its epoch is lower than the one they know, or the same with another orchestrator behind it."""
+    system = make_system(settings=short(), start=False)
+    set_epoch = "UPDATE tasker_orchestrators SET epoch = %s RETURNING epoch"
+    system.start_orchestrator()
+    workers = [
+        system.python_worker("python", PYTHON_PATTERNS, "--handlers", "Bench::NoopHandler"),
+        system.ruby_worker("ruby", RUBY_PATTERNS, "--handlers", ECHO),
+    ]
+    for handler, name in (("Bench::NoopHandler", "noops"), (ECHO, "echoes")):
+        system.load_template(chain(name, handler, 2))
+    for before, after in ((4, 5), (fallen_to, fallen_to + 1)):
+        assert system.orchestrator
+        system.orchestrator.kill()
+        assert system.rows(set_epoch, before)
+        system.start_orchestrator()
+        for worker in workers:
+            system.wait_for_worker(worker.name, worker)
+        for name in ("noops", "echoes"):
+            system.wait_for_task(system.submit(f"tests/{name}", {"value": 1}), "complete")
+        assert system.value("SELECT max(epoch) FROM tasker_orchestrators") == after
+    for worker in workers:
+        followed = [int(epoch) for epoch in re.findall(r'"new epoch".*?epoch=(\d+)', worker.output())]
+        assert followed == ([1, 5, 4] if fallen_to == 3 else [1, 5])
+    assert_all_consistent(system)

@@ -14,7 +14,7 @@ WAVE = 100
 
 
 def ended(system: System, last: int) -> bool:
-    """Every task up to this one, but for what nobody serves."""
+    """Every task up to this one, except those that nobody serves."""
     query = (
         "SELECT count(*) FROM tasker_tasks t WHERE t.task_id <= %s AND t.state <> 'complete'"
         " AND NOT EXISTS (SELECT FROM tasker_workflow_steps s"

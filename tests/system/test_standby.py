@@ -12,7 +12,7 @@ import zmq
 
 from checks import assert_all_consistent, assert_first_attempts, assert_started_once
 from fault_tools import assert_all_credit_is_back, one_step
-from parts import ORCHESTRATOR, PATIENCE, Process, System, SystemFactory, wait_until
+from parts import ORCHESTRATOR, PATIENCE, Process, System, SystemFactory, tasker, wait_until
 from workers import PYTHON_PATTERNS, RUBY_PATTERNS, SLEEP, chain
 
 TASKS = 120
@@ -103,6 +103,7 @@ def pair(make_system: SystemFactory) -> Iterator[Pair]:
     yield Pair(make_system())
 
 
+@pytest.mark.alone
 def test_it_takes_over_from_one_that_was_killed_within_the_bar(pair: Pair) -> None:
     pair.start_workers()
     pair.put_under_load()
@@ -111,6 +112,7 @@ def test_it_takes_over_from_one_that_was_killed_within_the_bar(pair: Pair) -> No
     took = pair.first_claim_of_epoch(2, 20) - killed
     print(f"kill -9 to the first new claim: {took:.3f} s (bar {BAR_S} s)")
     pair.follow()
+    assert roles(pair.system) == [("active", pair.second.pid)], "it is no standby any more"
     pair.assert_all_ended_well()
     assert took <= BAR_S * PATIENCE
 
@@ -170,6 +172,12 @@ def test_with_the_same_endpoints_it_binds_when_they_are_free(make_system: System
     pair.assert_all_ended_well()
 
 
+def roles(system: System) -> list[tuple[str, int]]:
+    """Every orchestrator process as `tasker health` lists it."""
+    answer = json.loads(tasker(system.url, "health", "--json").stdout)
+    return [(process["role"], process["pid"]) for process in answer["orchestrators"]]
+
+
 def test_a_standby_says_so_and_ends_in_order(pair: Pair) -> None:
     with pair.system.context.socket(zmq.REQ) as requester:
         requester.setsockopt(zmq.LINGER, 0)
@@ -178,12 +186,17 @@ def test_a_standby_says_so_and_ends_in_order(pair: Pair) -> None:
         assert requester.poll(int(10_000 * PATIENCE)), pair.second.tail()
         health = json.loads(requester.recv())
     assert health["status"] == "standby", health
+    both = [("active", pair.first.pid), ("standby", pair.second.pid)]
+    wait_until(lambda: roles(pair.system) == both, "health lists both", on_fail=pair.system.logs)
+    assert "there is no standby" not in tasker(pair.system.url, "health").stdout
     assert str(pair.first.pid) in pair.second.output(), "it names who serves"
     pair.system.load_template(one_step("nap", SLEEP, handler_config={"sleep_ms": 1}))
     pair.system.python_worker("python", PYTHON_PATTERNS, "--handlers", SLEEP)
     pair.system.wait_for_task(pair.system.submit("tests/nap", {}), "complete")
     assert pair.second.stop() == 0, pair.second.tail()
     assert pair.first.running() and pair.system.value("SELECT epoch FROM tasker_orchestrators") == 1
+    assert roles(pair.system) == [("active", pair.first.pid)]
+    assert "there is no standby" in tasker(pair.system.url, "health").stdout
     pair.system.wait_for_verdicts()
 
 

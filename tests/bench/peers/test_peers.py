@@ -205,7 +205,17 @@ def test_the_lock_file_pins_everything_and_names_no_registry():
 
 
 def test_a_store_that_does_not_start_is_a_failed_run_not_the_end_of_the_session(monkeypatch, capsys):
-    monkeypatch.setattr(stores.Redis, "start", lambda self: self.launch(["sh", "-c", "echo no room; exit 1"]))
+    ask = stores.Redis.answers
+
+    def ask_and_record(self):
+        answer = ask(self)
+        (self.folder / "asked").touch()
+        return answer
+
+    # It is still running when it is asked for the first time, and answers nothing.
+    slow = ["sh", "-c", "echo no room; until [ -e asked ]; do sleep 0.01; done; exit 1"]
+    monkeypatch.setattr(stores.Redis, "answers", ask_and_record)
+    monkeypatch.setattr(stores.Redis, "start", lambda self: self.launch(slow))
     session = run.Session(run.parse(["bullmq", "--workload", "latency", "--runs", "1"]))
     session.measure()
     assert session.runs == []
