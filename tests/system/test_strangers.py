@@ -20,7 +20,8 @@ from workers import NOOP, PYTHON_PATTERNS, RUBY_PATTERNS, chain
 TASKS, STEPS = 250, 4
 # So short that a peer which reads nothing is in the way after some dozens of batches.
 SHORT_QUEUE = {"step_execution": {"step_queue_hwm": 10}}
-FILLER = "x" * 5000
+# 10 MB in all: more than the kernel keeps for a connection (4 MiB over tcp) and the queue together.
+FILLER = "x" * 10_000
 
 SUBSCRIBER = """
 import sys, zmq

@@ -99,9 +99,10 @@ TEST_P(IoPeersTest, AStrangerOnTheTopicOfASessionDoesNotStopIt) {
     auto stopped = subscriber({protocol::steps_subscription(kA)});
     ASSERT_TRUE(becomes([&] { return in_state(kA, core::SessionState::greeted); }));
     ASSERT_TRUE(is_ready_again(a));
+    // 10 MB: more than the kernel keeps for a connection (4 MiB over tcp) and the queue together.
     for (int i = 0; i < 10; ++i) {
         const std::string uuid = batch_id("b" + std::to_string(i));
-        loop_->send(ports::PublishBatches{{take_batch(uuid, kA, {i + 1}, 300'000)}});
+        loop_->send(ports::PublishBatches{{take_batch(uuid, kA, {i + 1}, 1'000'000)}});
     }
     ASSERT_TRUE(eventually([&] { return counted(loop_->counters().connections_cut) >= 2; },
                            [&](milliseconds limit) { a.receive(limit); }));
