@@ -1,13 +1,13 @@
 #include "orchestrator/postgres/link.hpp"
 
 #include <poll.h>
+#include <re2/re2.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <memory>
 #include <new>
-#include <regex>
 #include <utility>
 
 namespace tasker::postgres {
@@ -112,16 +112,14 @@ class Attempt {
 }  // namespace
 
 std::string take_sqlstate(std::string& message) {
-    static const std::regex kPlace("\n[^\n]*:  \\w+, [\\w.]+\\.(c|h|y|l):\\d+(?=\n|$)");
-    static const std::regex kState(":  ([0-9A-Z]{5}): ");
-    message = std::regex_replace(message, kPlace, "");
-    std::smatch found;
+    // Latin-1: a refusal is in the encoding of its server. std::regex would recurse for each character.
+    static const RE2 kPlace(R"((?m)\n[^\n]*:  \w+, [\w.]+\.(?:c|h|y|l):\d+$)", RE2::Latin1);
+    static const RE2 kState(":  ([0-9A-Z]{5}): ", RE2::Latin1);
+    RE2::GlobalReplace(&message, kPlace, "");
     std::string last;
-    for (auto from = message.cbegin(); std::regex_search(from, message.cend(), found, kState);
-         from = found[0].second) {
-        last = found[1];
+    for (re2::StringPiece rest(message); RE2::FindAndConsume(&rest, kState, &last);) {
     }
-    message = std::regex_replace(message, kState, ":  ");
+    RE2::GlobalReplace(&message, kState, ":  ");
     return last;
 }
 

@@ -121,6 +121,13 @@ TEST(Connecting, TheSqlstateOfARefusalIsFoundInAnyLanguage) {
     EXPECT_THAT(plain, HasSubstr("Connection refused"));
 }
 
+TEST(Connecting, ALongRefusalIsReadToo) {
+    const std::string cause(1'000'000, 'x');
+    std::string refusal = "failed: FATAL:  57P03: " + cause + "\n" + cause;
+    EXPECT_EQ(take_sqlstate(refusal), "57P03");
+    EXPECT_EQ(refusal.size(), 2 * cause.size() + std::string("failed: FATAL:  \n").size());
+}
+
 TEST(Connecting, ARefusalNamesItsCauseAndNoPlaceInTheSource) {
     try {
         const Connection connection(with_database(test::server_url(), "there_is_no_such_database"));
