@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace tasker::postgres {
 
@@ -56,9 +57,7 @@ class ArrayText {
     /// The finished literal; the builder is empty afterwards.
     std::string take() {
         text_ += '}';
-        std::string done = std::move(text_);
-        text_ = "{";
-        return done;
+        return std::exchange(text_, std::string(1, '{'));
     }
 
   private:
