@@ -70,6 +70,7 @@ CREATE TABLE tasker_workflow_steps (
     shard smallint NOT NULL DEFAULT 0,
     attempts int NOT NULL DEFAULT 0,
     unstarted_attempts int NOT NULL DEFAULT 0,
+    snoozes int NOT NULL DEFAULT 0,
     retry_limit int NOT NULL DEFAULT 3,
     remaining_parents int NOT NULL DEFAULT 0,
     transition_count int NOT NULL DEFAULT 1,
@@ -94,7 +95,8 @@ CREATE TABLE tasker_workflow_steps (
         ('{pending,in_progress,waiting_for_retry,complete,error,cancelled,resolved_manually}'::text[])),
     CONSTRAINT tasker_workflow_steps_on_orphan CHECK (on_orphan = ANY ('{retry,dead_letter}'::text[])),
     CONSTRAINT tasker_workflow_steps_remaining CHECK (remaining_parents >= 0),
-    CONSTRAINT tasker_workflow_steps_attempts CHECK (unstarted_attempts >= 0 AND attempts >= unstarted_attempts),
+    CONSTRAINT tasker_workflow_steps_attempts CHECK (unstarted_attempts >= 0 AND attempts >= unstarted_attempts
+         AND snoozes >= 0 AND unstarted_attempts >= snoozes),
     CONSTRAINT tasker_workflow_steps_ready CHECK
         (ready_key IS NULL OR (state = ANY ('{pending,waiting_for_retry}'::text[]) AND remaining_parents = 0))
 ) PARTITION BY RANGE (task_id);

@@ -182,6 +182,7 @@ CREATE TYPE public.tasker_turn_row AS (
 	step_id bigint,
 	attempt integer,
 	retry_limit integer,
+	tries_left integer,
 	timeout_ms bigint,
 	handler_key integer,
 	claim_first boolean,
@@ -720,7 +721,7 @@ BEGIN
     END LOOP;
 END $$;
 
-CREATE FUNCTION public.tasker_explain_cause(p_state text, p_remaining_parents integer, p_claim_first boolean, p_claimable boolean, p_next_attempt_at timestamp with time zone, p_blocked boolean, p_delivery public.tasker_explain_delivery, p_place public.tasker_explain_place, p_key public.tasker_explain_key) RETURNS text
+CREATE FUNCTION public.tasker_explain_cause(p_state text, p_remaining_parents integer, p_claim_first boolean, p_claimable boolean, p_next_attempt_at timestamp with time zone, p_snoozes integer, p_blocked boolean, p_delivery public.tasker_explain_delivery, p_place public.tasker_explain_place, p_key public.tasker_explain_key) RETURNS text
     LANGUAGE sql IMMUTABLE
     AS $$
     SELECT CASE
@@ -744,6 +745,7 @@ CREATE FUNCTION public.tasker_explain_cause(p_state text, p_remaining_parents in
                  ELSE 'no_credit' END
         WHEN p_next_attempt_at IS NULL THEN 'inconsistent'
         WHEN p_state = 'waiting_for_retry' THEN 'backoff'
+        WHEN p_snoozes > 0 THEN 'snoozed'
         ELSE 'not_before' END
 $$;
 
@@ -751,7 +753,7 @@ CREATE FUNCTION public.tasker_explain_causes() RETURNS text[]
     LANGUAGE sql IMMUTABLE
     AS $$
     SELECT ARRAY['running', 'awaiting_start_grant', 'accepted', 'published', 'plain_worker', 'ready', 'namespace_turn',
-                 'turn_full', 'no_credit', 'backoff', 'not_before', 'no_session', 'inconsistent',
+                 'turn_full', 'no_credit', 'backoff', 'snoozed', 'not_before', 'no_session', 'inconsistent',
                  'waiting_for_parents', 'blocked_by_failed_step', 'failed', 'cancelled']
 $$;
 
@@ -845,6 +847,7 @@ CREATE FUNCTION public.tasker_explain_next_event(p_cause text, p_state text) RET
         WHEN 'namespace_turn' THEN 'next_turns'
         WHEN 'turn_full' THEN 'next_turns'
         WHEN 'backoff' THEN 'retry_due'
+        WHEN 'snoozed' THEN 'wait_ends'
         WHEN 'not_before' THEN 'not_before_passes'
         WHEN 'no_session' THEN 'session_connects'
         WHEN 'inconsistent' THEN 'operator_checks_database'
@@ -904,7 +907,7 @@ BEGIN
         SELECT s.*, d.batch_uuid, d.session, d.worker_id, d.worker_state, d.published_at, d.started_at, d.times_out_at,
                p.ahead, l.dead_letter_id, l.reason AS dead_letter_reason, w.ids AS waits_for,
                tasker_explain_cause(s.state, s.remaining_parents, s.claim_first, s.claimable, s.next_attempt_at,
-                   v_failed[s.at], d, p, k) AS cause,
+                   s.snoozes, v_failed[s.at], d, p, k) AS cause,
                CASE WHEN s.state IN ('error', 'waiting_for_retry') THEN s.error ->> 'message' END AS message
         FROM steps s
         LEFT JOIN unnest(p_deliveries) d ON d.step_id = s.workflow_step_id
@@ -921,12 +924,13 @@ BEGIN
                 WHEN j.cause = 'backoff' THEN
                     j.next_attempt_at - make_interval(secs => coalesce(j.backoff_request_seconds, 0))
                 WHEN j.cause = 'not_before' THEN j.created_at
+                WHEN j.cause = 'snoozed' THEN j.last_attempted_at
                 ELSE greatest(j.created_at, j.next_attempt_at, j.last_attempted_at) END,
            tasker_explain_next_event(j.cause, j.state),
            CASE WHEN j.cause = 'running' THEN
                     coalesce(j.times_out_at, j.started_at + make_interval(secs => j.timeout_ms / 1000.0))
                 WHEN j.cause = 'plain_worker' THEN j.times_out_at
-                WHEN j.cause IN ('backoff', 'not_before') THEN j.next_attempt_at END,
+                WHEN j.cause IN ('backoff', 'snoozed', 'not_before') THEN j.next_attempt_at END,
            CASE WHEN j.remaining_parents > 0 AND j.state = 'pending' THEN v_roots[j.at] END,
            j.waits_for, CASE WHEN j.claimable THEN j.ahead END, j.attempts - j.unstarted_attempts,
            CASE WHEN j.retryable THEN j.retry_limit ELSE 1 END, j.handler_class::text, j.worker_id, j.session,
@@ -934,6 +938,10 @@ BEGIN
                     jsonb_build_object('batch_uuid', j.batch_uuid, 'worker_state', j.worker_state)
                 WHEN j.state = 'error' THEN jsonb_build_object('message', j.message, 'dead_letter_id',
                     j.dead_letter_id, 'dead_letter_reason', j.dead_letter_reason)
+                WHEN j.cause = 'snoozed' THEN jsonb_build_object('until', j.next_attempt_at, 'snoozes', j.snoozes,
+                    'max_snoozes', tasker_max_snoozes(p_task_id, j.name),
+                    'message', (SELECT h.metadata ->> 'message' FROM tasker_workflow_step_transitions h
+                                WHERE h.workflow_step_id = j.workflow_step_id AND h.sort_key = j.transition_count))
                 WHEN j.message IS NOT NULL THEN jsonb_build_object('message', j.message) END
     FROM judged j ORDER BY j.workflow_step_id;
 END $$;
@@ -1321,6 +1329,16 @@ CREATE FUNCTION public.tasker_matches_any(p_patterns jsonb, p_text text) RETURNS
             AND NOT p_patterns ? ('!' || p_text))
 $$;
 
+CREATE FUNCTION public.tasker_max_snoozes(p_task_id bigint, p_step_name text) RETURNS integer
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT coalesce((x.step ->> 'max_snoozes')::int, 1000)
+    FROM tasker_tasks t
+    JOIN tasker_task_templates tt ON tt.named_task_id = t.named_task_id AND tt.revision = t.template_revision
+    CROSS JOIN LATERAL jsonb_array_elements(tt.configuration -> 'step_templates') x(step)
+    WHERE t.task_id = p_task_id AND x.step ->> 'name' = p_step_name
+$$;
+
 CREATE FUNCTION public.tasker_name_problem(p_name text, p_signs text, p_max integer) RETURNS text
     LANGUAGE sql IMMUTABLE
     AS $$
@@ -1607,6 +1625,7 @@ CREATE TABLE public.tasker_workflow_steps (
     shard smallint DEFAULT 0 NOT NULL,
     attempts integer DEFAULT 0 NOT NULL,
     unstarted_attempts integer DEFAULT 0 NOT NULL,
+    snoozes integer DEFAULT 0 NOT NULL,
     retry_limit integer DEFAULT 3 NOT NULL,
     remaining_parents integer DEFAULT 0 NOT NULL,
     transition_count integer DEFAULT 1 NOT NULL,
@@ -1626,7 +1645,7 @@ CREATE TABLE public.tasker_workflow_steps (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     results jsonb,
     error jsonb,
-    CONSTRAINT tasker_workflow_steps_attempts CHECK (((unstarted_attempts >= 0) AND (attempts >= unstarted_attempts))),
+    CONSTRAINT tasker_workflow_steps_attempts CHECK (((unstarted_attempts >= 0) AND (attempts >= unstarted_attempts) AND (snoozes >= 0) AND (unstarted_attempts >= snoozes))),
     CONSTRAINT tasker_workflow_steps_on_orphan CHECK (((on_orphan)::text = ANY ('{retry,dead_letter}'::text[]))),
     CONSTRAINT tasker_workflow_steps_ready CHECK (((ready_key IS NULL) OR (((state)::text = ANY ('{pending,waiting_for_retry}'::text[])) AND (remaining_parents = 0)))),
     CONSTRAINT tasker_workflow_steps_remaining CHECK ((remaining_parents >= 0)),
@@ -1996,7 +2015,7 @@ BEGIN
                 + CASE WHEN s.retryable THEN (SELECT d.retry_limit FROM tasker_task_template_steps d
                                               WHERE d.task_template_id = v_template AND d.name = s.name) ELSE 1 END,
             transition_count = s.transition_count + 1, processed_at = NULL, next_attempt_at = NULL,
-            backoff_request_seconds = NULL
+            backoff_request_seconds = NULL, snoozes = 0
         WHERE s.task_id = p_task_id AND s.workflow_step_id = ANY (p_step_ids) AND s.state = 'error'
         RETURNING s.workflow_step_id, s.transition_count
     )
@@ -2315,6 +2334,8 @@ BEGIN
         RETURN ARRAY['handler_config', tasker_json_problem(v_config)];
     ELSIF octet_length(v_config::text) > 2 * 256 * 1024 THEN  -- C++ counts without the blanks between members
         RETURN ARRAY['handler_config', 'has more than 262144 bytes'];
+    ELSIF tasker_integer_problem(coalesce(p_step -> 'max_snoozes', '0'), 0, 1000000) IS NOT NULL THEN
+        RETURN ARRAY['max_snoozes', tasker_integer_problem(p_step -> 'max_snoozes', 0, 1000000)];
     ELSIF jsonb_typeof(v_backoff) <> 'object' THEN
         RETURN ARRAY['retry_backoff', 'must be a JSON object, not ' || jsonb_typeof(v_backoff)];
     ELSIF v_backoff = '{}' AND p_step -> 'max_retry_after_seconds' IS NULL THEN
@@ -2550,7 +2571,13 @@ EXCEPTION WHEN datetime_field_overflow OR invalid_datetime_format THEN
     RETURN c_wrong;  -- February 30
 END $_$;
 
-CREATE FUNCTION public.tasker_turn(p_lane smallint, p_epoch bigint, p_turn bigint, p_tasks bigint[], p_low_batch bigint, m_class text[], m_batch_id bigint[], m_batch_step_id bigint[], m_step_id bigint[], m_task_id bigint[], m_attempt integer[], m_type text[], m_status text[], m_worker text[], m_session text[], m_sequence bigint[], m_exec_ms bigint[], m_raw text[], m_output text[], m_error text[], m_bytes integer[], m_retryable boolean[], m_handler_stopped boolean[], m_backoff double precision[], m_unusable boolean[], h_batch_id bigint[], h_step_id bigint[], h_task_id bigint[], h_attempt integer[], h_reason text[], h_cause text[], o_batch_id bigint[], o_step_id bigint[], o_task_id bigint[], o_attempt integer[], o_reason text[], o_try_alone boolean[], g_batch_id bigint[], g_step_id bigint[], g_task_id bigint[], g_attempt integer[], r_batch_id bigint[], r_step_id bigint[], r_age_ms bigint[], b_batch_id bigint[], b_from text[], b_to text[], b_steps integer[], b_partials integer[], b_completion boolean[], b_reconciliation text[], b_detail text[], p_profiles integer, k_profile integer[], k_key integer[], k_scan boolean[], k_falling integer[], k_step_id bigint[], k_one_namespace boolean[], s_profile integer[], s_session_no integer[], s_after integer[], s_upto integer[], c_sessions text[], p_batch_size integer, p_request_bytes bigint, p_turn_bytes bigint, p_due boolean, p_instance text, p_lanes smallint, p_notify boolean) RETURNS SETOF public.tasker_turn_row
+CREATE FUNCTION public.tasker_tries_left(p_retryable boolean, p_retry_limit integer, p_attempt integer, p_unstarted integer) RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    SELECT CASE WHEN p_retryable THEN greatest(0, p_retry_limit - p_attempt + p_unstarted) ELSE 0 END
+$$;
+
+CREATE FUNCTION public.tasker_turn(p_lane smallint, p_epoch bigint, p_turn bigint, p_tasks bigint[], p_low_batch bigint, m_class text[], m_batch_id bigint[], m_batch_step_id bigint[], m_step_id bigint[], m_task_id bigint[], m_attempt integer[], m_type text[], m_status text[], m_worker text[], m_session text[], m_sequence bigint[], m_exec_ms bigint[], m_raw text[], m_output text[], m_error text[], m_bytes integer[], m_retryable boolean[], m_handler_stopped boolean[], m_backoff double precision[], m_unusable boolean[], h_batch_id bigint[], h_step_id bigint[], h_task_id bigint[], h_attempt integer[], h_reason text[], h_cause text[], z_batch_id bigint[], z_step_id bigint[], z_task_id bigint[], z_attempt integer[], z_wait double precision[], z_max integer[], z_message text[], o_batch_id bigint[], o_step_id bigint[], o_task_id bigint[], o_attempt integer[], o_reason text[], o_try_alone boolean[], g_batch_id bigint[], g_step_id bigint[], g_task_id bigint[], g_attempt integer[], r_batch_id bigint[], r_step_id bigint[], r_age_ms bigint[], b_batch_id bigint[], b_from text[], b_to text[], b_steps integer[], b_partials integer[], b_completion boolean[], b_reconciliation text[], b_detail text[], p_profiles integer, k_profile integer[], k_key integer[], k_scan boolean[], k_falling integer[], k_step_id bigint[], k_one_namespace boolean[], s_profile integer[], s_session_no integer[], s_after integer[], s_upto integer[], c_sessions text[], p_batch_size integer, p_request_bytes bigint, p_turn_bytes bigint, p_due boolean, p_instance text, p_lanes smallint, p_notify boolean) RETURNS SETOF public.tasker_turn_row
     LANGUAGE plpgsql
     AS $$
 DECLARE
@@ -2584,6 +2611,10 @@ BEGIN
     IF cardinality(h_step_id) > 0 THEN
         v_moved := tasker_turn_hand_backs(v_now, v_low_task, p_low_batch, h_batch_id, h_step_id, h_attempt, h_reason,
             h_cause);
+    END IF;
+    IF cardinality(z_step_id) > 0 THEN
+        v_moved := v_moved || tasker_turn_snoozes(v_now, v_low_task, p_low_batch, z_batch_id, z_step_id, z_attempt, z_wait,
+            z_max, z_message);
     END IF;
     IF cardinality(o_step_id) > 0 THEN
         v_moved := v_moved
@@ -2647,7 +2678,7 @@ CREATE FUNCTION public.tasker_turn_answers(p_final public.tasker_turn_verdict[],
     AS $$
 BEGIN
     RETURN QUERY
-    SELECT x.kind, x.ord, x.info, x.name, x.task_id, x.step_id, x.attempt, NULL::int, NULL::bigint, x.handler_key,
+    SELECT x.kind, x.ord, x.info, x.name, x.task_id, x.step_id, x.attempt, NULL::int, NULL::int, NULL::bigint, x.handler_key,
            NULL::boolean, NULL::bigint, NULL, NULL::bigint, NULL::int, NULL::int, NULL::int, NULL::int, NULL, NULL, NULL
     FROM (SELECT 'report' AS kind, f.ord, f.disposition AS info, f.new_state AS name, f.task_id, f.step_id, f.attempt,
                  NULL::int AS handler_key
@@ -2946,7 +2977,8 @@ BEGIN
     )
     SELECT 'claim', CASE WHEN p.parents_done = 0 THEN p.priority::int END,
            CASE WHEN p.input_bytes > p_request_bytes THEN 'request_too_large' END, s.name::text, p.task_id, p.step_id,
-           p.attempt, s.retry_limit, least(p.timeout_ms, 2147483647000), p.handler_key, s.claim_first, n.batch_id,
+           p.attempt, s.retry_limit, tasker_tries_left(s.retryable, s.retry_limit, p.attempt, s.unstarted_attempts),
+           least(p.timeout_ms, 2147483647000), p.handler_key, s.claim_first, n.batch_id,
            n.batch_uuid, p.batch_step_id, p.sequence_order, p.session_no, t.named_task_id, t.template_revision,
            v_claimed_at, CASE WHEN p.input_bytes <= p_request_bytes THEN t.context::text END,
            CASE WHEN p.input_bytes <= p_request_bytes THEN (SELECT json_object_agg(parent.name, parent.results)
@@ -2954,9 +2986,8 @@ BEGIN
             WHERE parent.workflow_step_id = ANY (ARRAY(SELECT e.from_step_id FROM tasker_workflow_step_edges e
                                                        WHERE e.to_step_id = p.step_id AND e.task_id >= p_low_task))
               AND parent.task_id >= p_low_task)::text END
-    FROM placed p
-    JOIN named n ON n.batch_no = p.batch_no
-    CROSS JOIN LATERAL (SELECT s.name, s.retry_limit, s.claim_first FROM tasker_workflow_steps s
+    FROM placed p JOIN named n ON n.batch_no = p.batch_no
+    CROSS JOIN LATERAL (SELECT s.* FROM tasker_workflow_steps s
                         WHERE s.workflow_step_id = p.step_id AND s.task_id >= p_low_task LIMIT 1) s
     JOIN tasker_tasks t ON t.task_id = p.task_id AND t.task_id >= p_low_task
     ORDER BY p.batch_no, p.sequence_order;
@@ -3210,6 +3241,56 @@ BEGIN
     RETURN v_count;
 END $$;
 
+CREATE FUNCTION public.tasker_turn_snoozes(p_now timestamp with time zone, p_low_task bigint, p_low_batch bigint, z_batch_id bigint[], z_step_id bigint[], z_attempt integer[], z_wait double precision[], z_max integer[], z_message text[]) RETURNS public.tasker_turn_move[]
+    LANGUAGE plpgsql
+    AS $$
+DECLARE v_moved tasker_turn_move[];
+BEGIN
+    WITH ended AS (
+        UPDATE tasker_step_execution_batch_steps bs SET final_status = 'handed_back', updated_at = p_now,
+            metadata = z.note
+        FROM (SELECT z.*, jsonb_strip_nulls(jsonb_build_object('reason', 'snoozed', 'wait_seconds', z.wait,
+                                                               'message', z.message)) AS note
+              FROM unnest(z_batch_id, z_step_id, z_attempt, z_wait, z_max, z_message)
+                  AS z(batch_id, step_id, attempt, wait, max, message)) z
+        WHERE bs.batch_id = z.batch_id AND bs.workflow_step_id = z.step_id AND bs.batch_id >= p_low_batch
+          AND bs.reported_at IS NULL AND bs.final_status IS NULL
+        RETURNING bs.batch_id, z.step_id, z.attempt, z.wait, z.max, z.message, z.note
+    ), judged AS (
+        SELECT e.*, s.snoozes >= e.max AS is_over
+        FROM ended e JOIN tasker_workflow_steps s ON s.workflow_step_id = e.step_id AND s.task_id >= p_low_task
+    ), moved AS (
+        UPDATE tasker_workflow_steps s SET
+            state = CASE WHEN j.is_over THEN 'error' ELSE 'pending' END,
+            next_attempt_at = CASE WHEN NOT j.is_over THEN p_now + make_interval(secs => j.wait) END,
+            unstarted_attempts = s.unstarted_attempts + (NOT j.is_over)::int,
+            snoozes = s.snoozes + (NOT j.is_over)::int,
+            transition_count = s.transition_count + 1,
+            processed_at = CASE WHEN j.is_over THEN p_now END,
+            error = CASE WHEN j.is_over THEN jsonb_build_object('message',
+                format('its handler asked to wait more often than max_snoozes allows (%s)', j.max)
+                    || coalesce(': ' || j.message, ''),
+                'error_type', 'SnoozeError', 'error_code', 'snoozes_exhausted') END
+        FROM judged j
+        WHERE s.workflow_step_id = j.step_id AND s.task_id >= p_low_task AND s.state = 'in_progress'
+          AND s.attempts = j.attempt
+        RETURNING s.workflow_step_id, s.task_id, s.attempts, s.transition_count, s.state, s.handler_key, s.error,
+                  j.is_over, j.note, j.batch_id
+    ), history AS (
+        INSERT INTO tasker_workflow_step_transitions
+            (workflow_step_id, task_id, sort_key, from_state, to_state, event, metadata, created_at)
+        SELECT m.workflow_step_id, m.task_id, m.transition_count, 'in_progress', m.state,
+               CASE WHEN m.is_over THEN 'fail' ELSE 'hand_back' END,
+               CASE WHEN m.is_over THEN m.note || '{"reason": "snoozes_exhausted"}' ELSE m.note END, p_now
+        FROM moved m
+    )
+    SELECT coalesce(array_agg(ROW(NULL, m.workflow_step_id, m.task_id, m.attempts, m.state, m.handler_key,
+                                  CASE WHEN m.is_over THEN 'snoozes_exhausted' ELSE 'snoozed' END, m.error,
+                                  m.batch_id)::tasker_turn_move), '{}')
+        INTO v_moved FROM moved m;
+    RETURN v_moved;
+END $$;
+
 CREATE FUNCTION public.tasker_turn_starts(p_now timestamp with time zone, p_low_task bigint, p_low_batch bigint, g_batch_id bigint[], g_step_id bigint[], g_attempt integer[]) RETURNS public.tasker_turn_grant[]
     LANGUAGE plpgsql
     AS $$
@@ -3280,7 +3361,7 @@ BEGIN
                CASE WHEN p_notify AND c.new_state IN ('complete', 'error', 'cancelled')
                     THEN pg_notify(tasker_channel('tasker_done'), c.task_id::text)::text END,
                c.task_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-               NULL)::tasker_turn_row)
+               NULL, NULL)::tasker_turn_row)
         INTO v_rows
     FROM changed c WHERE c.new_state <> c.old_state;
     RETURN v_rows;
@@ -4009,6 +4090,8 @@ CREATE VIEW public.tasker_stored_batches AS
     LEAST(s.timeout_ms, '2147483647000'::bigint) AS timeout_ms,
     s.retry_limit,
     s.claim_first,
+    public.tasker_tries_left(s.retryable, s.retry_limit, bs.attempt, s.unstarted_attempts) AS tries_left,
+    COALESCE((((bs.final_status)::text = 'handed_back'::text) AND ((bs.metadata ->> 'reason'::text) = 'snoozed'::text)), false) AS snoozed,
     COALESCE(bs.final_status, ''::character varying) AS final_status,
     bs.sequence_order,
     (bs.started_at IS NOT NULL) AS started,
@@ -4248,6 +4331,7 @@ CREATE TABLE public.tasker_workflow_steps_p0 (
     shard smallint DEFAULT 0 NOT NULL,
     attempts integer DEFAULT 0 NOT NULL,
     unstarted_attempts integer DEFAULT 0 NOT NULL,
+    snoozes integer DEFAULT 0 NOT NULL,
     retry_limit integer DEFAULT 3 NOT NULL,
     remaining_parents integer DEFAULT 0 NOT NULL,
     transition_count integer DEFAULT 1 NOT NULL,
@@ -4267,7 +4351,7 @@ CREATE TABLE public.tasker_workflow_steps_p0 (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     results jsonb,
     error jsonb,
-    CONSTRAINT tasker_workflow_steps_attempts CHECK (((unstarted_attempts >= 0) AND (attempts >= unstarted_attempts))),
+    CONSTRAINT tasker_workflow_steps_attempts CHECK (((unstarted_attempts >= 0) AND (attempts >= unstarted_attempts) AND (snoozes >= 0) AND (unstarted_attempts >= snoozes))),
     CONSTRAINT tasker_workflow_steps_on_orphan CHECK (((on_orphan)::text = ANY ('{retry,dead_letter}'::text[]))),
     CONSTRAINT tasker_workflow_steps_ready CHECK (((ready_key IS NULL) OR (((state)::text = ANY ('{pending,waiting_for_retry}'::text[])) AND (remaining_parents = 0)))),
     CONSTRAINT tasker_workflow_steps_remaining CHECK ((remaining_parents >= 0)),
@@ -4286,6 +4370,7 @@ CREATE TABLE public.tasker_workflow_steps_p1000001 (
     shard smallint DEFAULT 0 NOT NULL,
     attempts integer DEFAULT 0 NOT NULL,
     unstarted_attempts integer DEFAULT 0 NOT NULL,
+    snoozes integer DEFAULT 0 NOT NULL,
     retry_limit integer DEFAULT 3 NOT NULL,
     remaining_parents integer DEFAULT 0 NOT NULL,
     transition_count integer DEFAULT 1 NOT NULL,
@@ -4305,7 +4390,7 @@ CREATE TABLE public.tasker_workflow_steps_p1000001 (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     results jsonb,
     error jsonb,
-    CONSTRAINT tasker_workflow_steps_attempts CHECK (((unstarted_attempts >= 0) AND (attempts >= unstarted_attempts))),
+    CONSTRAINT tasker_workflow_steps_attempts CHECK (((unstarted_attempts >= 0) AND (attempts >= unstarted_attempts) AND (snoozes >= 0) AND (unstarted_attempts >= snoozes))),
     CONSTRAINT tasker_workflow_steps_on_orphan CHECK (((on_orphan)::text = ANY ('{retry,dead_letter}'::text[]))),
     CONSTRAINT tasker_workflow_steps_ready CHECK (((ready_key IS NULL) OR (((state)::text = ANY ('{pending,waiting_for_retry}'::text[])) AND (remaining_parents = 0)))),
     CONSTRAINT tasker_workflow_steps_remaining CHECK ((remaining_parents >= 0)),

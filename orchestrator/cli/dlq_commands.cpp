@@ -35,6 +35,7 @@ constexpr Reason kReasons[] = {
     {"handler_still_running",
      "its time was over and the handler still ran: a retry would have run beside it"},
     {"retries_exhausted", "it failed in each of its attempts"},
+    {"snoozes_exhausted", "its handler asked for a later time more often than max_snoozes allows"},
     {"request_too_large", "its request is larger than limits.batch_bytes, so it cannot be sent"},
     {"request_not_built", "the database cannot build its request; the error has the cause"},
 };
@@ -172,7 +173,7 @@ void add_list(CLI::App* group, Context& context) {
     command
         ->add_option("--reason", filter->reason,
                      "session_lost, timed_out, not_accepted, held_unstarted, handler_still_running, "
-                     "retries_exhausted, request_too_large or request_not_built")
+                     "retries_exhausted, snoozes_exhausted, request_too_large or request_not_built")
         ->type_name("REASON");
     const auto options = add_list_options(command);
     command->footer(

@@ -136,7 +136,7 @@ void add_task_explain(CLI::App& group, Context& context) {
         "  namespace_turn        ready; another namespace is first in this turn\n"
         "  turn_full             ready, behind more steps than one turn takes\n"
         "  no_credit             every worker that serves it is full or busy\n"
-        "  backoff, not_before   its time has not come\n"
+        "  backoff, snoozed, not_before   its time has not come\n"
         "  no_session            no worker serves its handler in its namespace\n"
         "  waiting_for_parents   steps before it are not complete\n"
         "  blocked_by_failed_step, failed, cancelled   an operator decides\n"

@@ -37,6 +37,10 @@ void print_facts(const Context& context, const Json& step) {
                      step["attempts"].get<std::int64_t>() - step["unstarted_attempts"].get<std::int64_t>(),
                      cell_text(step["retry_limit"]),
                      step["retryable"].get<bool>() ? "" : ", must not be repeated"));
+    if (step["snoozes"] != 0) {
+        fact("snoozes", fmt::format("{} of {} times its handler asked to wait", cell_text(step["snoozes"]),
+                                    cell_text(step["max_snoozes"])));
+    }
     const bool waits = step["state"] == "waiting_for_retry" || step["state"] == "pending";
     fact("next attempt", waits ? cell_time(step["next_attempt_at"]) : "");
     const bool failed = step["state"] == "error" || step["state"] == "waiting_for_retry";
@@ -73,7 +77,7 @@ void add_step_show(CLI::App& group, Context& context) {
         ->type_name("STEP_ID");
     command->footer(
         "Each attempt is shown with its worker, start, duration, end, and the pause before the next one.\n"
-        "An attempt that was handed back did not start, and does not count.\n"
+        "An attempt that was handed back did not start, or its handler asked to wait (snoozed). It does not count.\n"
         "--json prints all columns of the step with attempt_history[]: attempt, batch_id, batch_uuid,\n"
         "worker_id, session, sent_at, started_at, ended_at, duration_ms, status, reason, error and\n"
         "pause_seconds.\n"

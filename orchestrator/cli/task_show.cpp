@@ -56,6 +56,9 @@ std::string outcome_of(const Json& step) {
         return "error: " + (message != step["error"].end() ? cell_text(*message) : cell_text(step["error"]));
     }
     if (!step["results"].is_null()) return cell_text(step["results"]);
+    if (step["state"] == "pending" && step["snoozes"] != 0 && !step["next_attempt_at"].is_null()) {
+        return "asked to wait until " + cell_time(step["next_attempt_at"]);
+    }
     if (step["state"] == "waiting_for_retry") return "next attempt at " + cell_time(step["next_attempt_at"]);
     return "";
 }

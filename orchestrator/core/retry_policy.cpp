@@ -8,6 +8,7 @@ namespace tasker::core {
 namespace {
 
 constexpr double kRequestedJitter = 0.1;
+constexpr double kSnoozeSecondsMax = 31'536'000;  // a year
 
 }  // namespace
 
@@ -32,6 +33,11 @@ std::optional<double> retry_after_cut(const RetryBackoff& policy, std::optional<
         return std::nullopt;
     }
     return policy.max_retry_after_seconds;
+}
+
+double snooze_seconds(double requested) {
+    // Not a number compares with nothing, so it waits for nothing.
+    return requested > 0 ? std::min(requested, kSnoozeSecondsMax) : 0;
 }
 
 }  // namespace tasker::core

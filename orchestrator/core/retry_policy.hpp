@@ -24,4 +24,7 @@ double backoff_seconds(const RetryBackoff& policy, int attempt, std::optional<do
 /// What the worker's wish was cut to; nothing where it was kept, or where there was none.
 std::optional<double> retry_after_cut(const RetryBackoff& policy, std::optional<double> requested);
 
+/// How long a step waits whose handler asked for it: exactly so long, but at most a year.
+double snooze_seconds(double requested);
+
 }  // namespace tasker::core

@@ -59,6 +59,17 @@ struct HandBack {
     std::string cause = {};  // more words for the step's error, if it ends in one
 };
 
+/// A step whose handler asked to be called again later. After `max_snoozes` of them the next one ends it in error.
+struct Snooze {
+    std::int64_t batch_id = 0;
+    std::int64_t step_id = 0;
+    std::int64_t task_id = 0;
+    std::int32_t attempt = 0;
+    double wait_seconds = 0;
+    std::int32_t max_snoozes = 0;
+    std::string message;  // the handler's words, for people
+};
+
 /// A delivery whose worker is gone or whose time is up; `on_orphan` and the limit decide what becomes of the
 /// step.
 struct Orphan {
@@ -115,6 +126,7 @@ struct ClaimSlots {
 struct TurnInput {
     std::vector<TurnMessage> messages;
     std::vector<HandBack> hand_backs;
+    std::vector<Snooze> snoozes;
     std::vector<Orphan> orphans;
     std::vector<StartClaim> starts;
     std::vector<RunningMark> running;
@@ -129,8 +141,8 @@ struct TurnInput {
     bool notify_done = false;  // NOTIFY tasker_done with the commit: for small turns, see listener.cpp
 
     bool writes_anything() const {
-        return due || !messages.empty() || !hand_backs.empty() || !orphans.empty() || !starts.empty() ||
-               !running.empty() || !batches.empty();
+        return due || !messages.empty() || !hand_backs.empty() || !snoozes.empty() || !orphans.empty() ||
+               !starts.empty() || !running.empty() || !batches.empty();
     }
 };
 
@@ -145,6 +157,7 @@ struct ClaimedStep {
     std::optional<core::ReadyPosition> waited_at;  // none: this very turn made it ready
     std::int32_t attempt = 0;
     std::int32_t retry_limit = 0;
+    std::int32_t tries_left = 0;  // attempts that may come after this one
     std::int64_t timeout_ms = 0;
     std::int32_t handler_key = 0;
     std::int32_t named_task_id = 0;
@@ -215,7 +228,9 @@ struct StoredBatchStep {
     std::int32_t template_revision = 0;
     std::int64_t timeout_ms = 0;
     std::int32_t retry_limit = 0;
+    std::int32_t tries_left = 0;
     bool claim_first = false;
+    bool snoozed = false;      // handed back by its handler
     std::string final_status;  // completed, failed, error, handed_back, orphaned or ""
     bool started = false;
     std::int64_t started_ms_ago = 0;
@@ -261,6 +276,7 @@ struct TemplateStepFacts {
     std::string handler_config_json;
     core::RetryBackoff backoff;
     bool waits_for_lease = false;  // on_orphan: dead_letter
+    std::int32_t max_snoozes = 1000;
 };
 struct TemplateFacts {
     std::string namespace_name;

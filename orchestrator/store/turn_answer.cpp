@@ -19,6 +19,7 @@ enum TurnColumn {
     kStepId,
     kAttempt,
     kRetryLimit,
+    kTriesLeft,
     kTimeoutMs,
     kHandlerKey,
     kClaimFirst,
@@ -43,6 +44,7 @@ ports::ClaimedStep claimed_step(const postgres::Row& row) {
         step.waited_at = core::ReadyPosition::of(row[kOrd].as<std::int32_t>(), step.step_id);
     step.attempt = row[kAttempt].as<std::int32_t>();
     step.retry_limit = row[kRetryLimit].as<std::int32_t>();
+    step.tries_left = row[kTriesLeft].as<std::int32_t>();
     step.timeout_ms = row[kTimeoutMs].as<std::int64_t>();
     step.handler_key = row[kHandlerKey].as<std::int32_t>();
     step.claim_first = row[kClaimFirst].as<bool>();

@@ -68,6 +68,16 @@ constexpr Column<ports::HandBack> kHandBacks[] = {
     {"h_cause", [](auto& array, const auto& h) { array.add_text_or_null(h.cause); }},
 };
 
+constexpr Column<ports::Snooze> kSnoozes[] = {
+    {"z_batch_id", [](auto& array, const auto& z) { array.add(z.batch_id); }},
+    {"z_step_id", [](auto& array, const auto& z) { array.add(z.step_id); }},
+    {"z_task_id", [](auto& array, const auto& z) { array.add(z.task_id); }},
+    {"z_attempt", [](auto& array, const auto& z) { array.add(z.attempt); }},
+    {"z_wait", [](auto& array, const auto& z) { array.add_or_null(std::optional<double>(z.wait_seconds)); }},
+    {"z_max", [](auto& array, const auto& z) { array.add(z.max_snoozes); }},
+    {"z_message", [](auto& array, const auto& z) { array.add_text_or_null(z.message); }},
+};
+
 constexpr Column<ports::Orphan> kOrphans[] = {
     {"o_batch_id", [](auto& array, const auto& o) { array.add(o.batch_id); }},
     {"o_step_id", [](auto& array, const auto& o) { array.add(o.step_id); }},
@@ -178,6 +188,7 @@ Derived derive(const ports::TurnInput& input) {
     };
     for (const auto& m : input.messages) meet(m.task_id, m.batch_id);
     for (const auto& h : input.hand_backs) meet(h.task_id, h.batch_id);
+    for (const auto& z : input.snoozes) meet(z.task_id, z.batch_id);
     for (const auto& o : input.orphans) meet(o.task_id, o.batch_id);
     for (const auto& s : input.starts) meet(s.task_id, s.batch_id);
     for (const auto& r : input.running) meet(0, r.batch_id);
@@ -203,6 +214,7 @@ void visit_columns(const ports::TurnInput& input, const Derived& derived, const 
     visit(kTasks, derived.tasks);
     visit(kMessages, input.messages);
     visit(kHandBacks, input.hand_backs);
+    visit(kSnoozes, input.snoozes);
     visit(kOrphans, input.orphans);
     visit(kStarts, input.starts);
     visit(kRunning, input.running);

@@ -27,6 +27,8 @@ ports::StoredBatchStep stored_step(const postgres::Row& row) {
     step.template_revision = row["template_revision"].as<std::int32_t>();
     step.timeout_ms = row["timeout_ms"].as<std::int64_t>();
     step.retry_limit = row["retry_limit"].as<std::int32_t>();
+    step.tries_left = row["tries_left"].as<std::int32_t>();
+    step.snoozed = row["snoozed"].as<bool>();
     step.claim_first = row["claim_first"].as<bool>();
     step.final_status = row["final_status"].as<std::string>();
     step.started = row["started"].as<bool>();
@@ -148,7 +150,8 @@ ports::TemplateFacts TurnStore::load_template(std::int32_t named_task_id, std::i
              row["config"].as<std::string>(),
              {row["base"].as<double>(), row["multiplier"].as<double>(), row["max"].as<double>(),
               row["jitter"].as<double>(), row["max_retry_after"].as<double>()},
-             row["waits_for_lease"].as<bool>()});
+             row["waits_for_lease"].as<bool>(),
+             row["max_snoozes"].as<std::int32_t>()});
     }
     return facts;
 }

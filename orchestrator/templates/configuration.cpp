@@ -39,6 +39,7 @@ json step_configuration(const StepTemplate& step) {
           {"max_seconds", step.backoff.max_seconds},
           {"jitter", step.backoff.jitter}}},
         {"max_retry_after_seconds", step.max_retry_after_seconds},
+        {"max_snoozes", step.max_snoozes},
         {"timeout_seconds", step.timeout_seconds},
         {"on_orphan", to_string(step.on_orphan)},
         {"claim_first", step.claim_first},
@@ -97,6 +98,7 @@ StepTemplate step_from(const json& map, const std::string& path) {
     step.backoff.jitter = read<double>(backoff, at, "jitter", step.backoff.jitter);
     step.max_retry_after_seconds =
         read<double>(map, at, "max_retry_after_seconds", step.max_retry_after_seconds);
+    step.max_snoozes = read_int(map, at, "max_snoozes", step.max_snoozes);
     step.timeout_seconds = read<double>(map, at, "timeout_seconds", step.timeout_seconds);
     const auto policy = read<std::string>(map, at, "on_orphan", std::string(to_string(step.on_orphan)));
     const auto known = orphan_policy_from(policy);

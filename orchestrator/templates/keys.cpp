@@ -167,6 +167,10 @@ std::vector<Key> shared_keys() {
         optional("max_retry_after_seconds", seconds(kMaxRetryAfterSecondsMin, kMaxRetryAfterSecondsMax),
                  "The longest pause that a failure may ask for with `retry_after`.",
                  standard.max_retry_after_seconds, 3600),
+        optional(
+            "max_snoozes", whole(0, kMaxSnoozesMax),
+            "How often the handler may ask to be called again later. The next time ends the step in error.",
+            standard.max_snoozes, 48),
         optional("timeout_seconds", seconds(kTimeoutSecondsMin, kTimeoutSecondsMax),
                  "How long one attempt may take.", standard.timeout_seconds, 10),
         optional(

@@ -161,6 +161,11 @@ void read_attempts(MapReader& map, StepSource& target, bool with_aliases, Proble
                                                NumericText::accept, "seconds", problems);
         step.max_retry_after_seconds = seconds.value_or(step.max_retry_after_seconds);
     }
+    if (const YamlNode* node = map.get("max_snoozes")) {
+        const auto times = yaml::read_integer(map.at("max_snoozes", *node), {0, kMaxSnoozesMax},
+                                              NumericText::accept, "times", problems);
+        if (times) step.max_snoozes = static_cast<std::int32_t>(*times);
+    }
 }
 
 void read_shared_fields(MapReader& map, StepSource& target, ProblemList& problems) {

@@ -38,6 +38,7 @@ constexpr double kBackoffJitterMin = 0;
 constexpr double kBackoffJitterMax = 1;
 constexpr double kMaxRetryAfterSecondsMin = 0;
 constexpr double kMaxRetryAfterSecondsMax = 31'536'000;  // a year
+constexpr std::int64_t kMaxSnoozesMax = 1'000'000;
 constexpr std::int64_t kPriorityMin = -1000;
 constexpr std::int64_t kPriorityMax = 1000;
 
@@ -78,6 +79,7 @@ struct StepTemplate {
     std::int32_t retry_limit = 3;
     Backoff backoff;
     double max_retry_after_seconds = 86'400;
+    std::int32_t max_snoozes = 1000;  // how often its handler may ask for a later time
     double timeout_seconds = 30;
     OrphanPolicy on_orphan = OrphanPolicy::retry;
     bool claim_first = false;

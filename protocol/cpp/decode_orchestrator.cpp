@@ -27,9 +27,12 @@ constexpr FieldSpec<T> epoch() {
             [](T& out) { out.envelope.epoch = 0; }};
 }
 
-constexpr std::array<FieldSpec<StepMetadata>, 9> kMetadataFields = {
+constexpr auto kReadTriesLeft = read_int<0, std::int32_t>;
+
+constexpr std::array<FieldSpec<StepMetadata>, 10> kMetadataFields = {
     required<&StepMetadata::attempt, kReadAttempt>("attempt"),
     required<&StepMetadata::retry_limit, kReadAttempt>("retry_limit"),
+    optional<&StepMetadata::tries_left, kReadTriesLeft>("tries_left"),
     required<&StepMetadata::timeout_ms, kReadId>("timeout_ms"),
     required<&StepMetadata::sequence, kReadAttempt>("sequence"),
     required<&StepMetadata::total_steps, kReadAttempt>("total_steps"),

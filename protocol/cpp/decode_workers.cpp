@@ -51,10 +51,12 @@ constexpr std::array<FieldSpec<BatchAccepted>, 2> kAcceptedFields = {
     required<&BatchAccepted::session, read_session_id>("session"),
     required<&BatchAccepted::batch_id, read_batch_id>("batch_id")};
 
-constexpr std::array<FieldSpec<RejectedStep>, 3> kRejectedStepFields = {
+constexpr std::array<FieldSpec<RejectedStep>, 5> kRejectedStepFields = {
     required<&RejectedStep::step_id, kReadId>("step_id"),
     required<&RejectedStep::attempt, kReadAttempt>("attempt"),
-    required<&RejectedStep::reason, read_name>("reason")};
+    required<&RejectedStep::reason, read_name>("reason"),
+    optional<&RejectedStep::wait_seconds, read_seconds>("wait_seconds"),
+    optional<&RejectedStep::message, read_text>("message")};
 constexpr auto kReadRejectedStep = read_struct<kRejectedStepFields, RejectedStep>;
 
 constexpr std::array<FieldSpec<BatchRejected>, 4> kRejectedFields = {

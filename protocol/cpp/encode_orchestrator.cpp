@@ -14,6 +14,7 @@ void append_metadata(std::string& out, const StepMetadata& metadata) {
     ObjectWriter(out)
         .integer("attempt", std::int64_t{metadata.attempt})
         .integer("retry_limit", std::int64_t{metadata.retry_limit})
+        .integer("tries_left", metadata.tries_left)
         .integer("timeout_ms", metadata.timeout_ms)
         .integer("sequence", std::int64_t{metadata.sequence})
         .integer("total_steps", std::int64_t{metadata.total_steps})

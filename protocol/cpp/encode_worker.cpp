@@ -22,6 +22,8 @@ void append_rejected(std::string& out, const RejectedStep& step) {
         .integer("step_id", step.step_id)
         .integer("attempt", std::int64_t{step.attempt})
         .text("reason", step.reason)
+        .number("wait_seconds", step.wait_seconds)
+        .text("message", step.message)
         .close();
 }
 

@@ -19,9 +19,9 @@ static_assert(std::variant_size_v<WorkerMessage> == kWorkerTypes.size());
 static_assert(std::variant_size_v<OrchestratorMessage> == kOrchestratorTypes.size());
 
 constexpr std::array<std::string_view, 4> kStatuses = {"in_progress", "completed", "failed", "error"};
-constexpr std::array<std::string_view, 8> kReasons = {
-    "draining",  "unknown_handler", "over_capacity",       "too_large",
-    "cancelled", "start_denied",    "start_window_missed", "other"};
+constexpr std::array<std::string_view, 9> kReasons = {
+    "draining",     "unknown_handler",     "over_capacity", "too_large", "cancelled",
+    "start_denied", "start_window_missed", "snoozed",       "other"};
 constexpr std::array<std::string_view, 10> kCodes = {
     "bad_frame",  "invalid_utf8",        "malformed_json", "unknown_type", "missing_field",
     "wrong_type", "unsupported_version", "too_deep",       "too_large",    "out_of_range"};

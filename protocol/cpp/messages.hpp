@@ -51,6 +51,7 @@ enum class RejectReason {
     cancelled,
     start_denied,
     start_window_missed,
+    snoozed,  // its handler asked to be called again later
     other
 };
 /// Wire spelling: draining, unknown_handler, over_capacity, …; other reads "other".
@@ -135,11 +136,14 @@ struct BatchAccepted {
 struct RejectedStep {
     std::int64_t step_id = 0;
     std::int32_t attempt = 0;
-    std::string reason;  // see RejectReason
+    std::string reason;                       // see RejectReason
+    std::optional<double> wait_seconds = {};  // ≥ 0; of a snoozed one
+    std::optional<std::string> message = {};  // for people; of a snoozed one
     bool operator==(const RejectedStep&) const = default;
 };
 
-/// A promise that these steps were not started and will not be. Goes through the outbox and is acked.
+/// A promise that these steps were not started and will not be; that the snoozed ones have ended without an
+/// effect. Goes through the outbox and is acked.
 struct BatchRejected {
     std::string session;
     std::string batch_id;
@@ -248,8 +252,9 @@ struct Envelope {
 };
 
 struct StepMetadata {
-    std::int32_t attempt = 0;  // from 1
+    std::int32_t attempt = 0;  // of all deliveries, from 1
     std::int32_t retry_limit = 0;
+    std::optional<std::int32_t> tries_left;  // attempts that may come after this one
     std::int64_t timeout_ms = 0;
     std::int32_t sequence = 0;  // place in the batch, from 1
     std::int32_t total_steps = 0;

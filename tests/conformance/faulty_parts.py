@@ -44,6 +44,7 @@ FAULTS = {
     "calls_deaf_handlers_stopped": "timeout_handler_runs_on",
     "reports_late_results": "timeout_handler_runs_on",
     "counts_handed_back": "unknown_handler",
+    "snoozes_are_failures": "snoozed_handed_back",
     "takes_any_number": "over_capacity",
     "cancels_nothing_held": "cancel_held_and_running",
     "leaves_before_acks": "drain_waits_for_acks",
@@ -152,6 +153,10 @@ def handle(attempt, fault):
         os._exit(1)
     if "crash" in config or "exit" in config:
         return failure("failed", "crashed")
+    if "snooze" in config:
+        if fault == "snoozes_are_failures":
+            return failure("failed", "snoozed", retry_after_seconds=config["snooze"])
+        return "snoozed", config["snooze"], None
     step = attempt.step
     output = {"context": step["task_context"], "previous_results": step["previous_results"]}
     output.update(idempotency_key=step["metadata"]["idempotency_key"], attempt=attempt.number)

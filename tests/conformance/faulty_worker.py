@@ -308,6 +308,12 @@ class Worker:
         self.hand_back(attempt.batch, [{"step_id": attempt.id, "attempt": attempt.number, "reason": reason}])
         self.complete(attempt.batch)
 
+    def snooze(self, attempt):
+        attempt.batch["open"] -= 1
+        step = {"step_id": attempt.id, "attempt": attempt.number, "reason": "snoozed"}
+        self.hand_back(attempt.batch, [{**step, "wait_seconds": attempt.outcome[1]}])
+        self.complete(attempt.batch)
+
     def start(self):
         slots = self.options.capacity - sum(1 for one in self.attempts if one.started is not None)
         full = len(self.outbox) >= self.options.outbox_limit and self.fault != "starts_when_full"
@@ -395,7 +401,9 @@ class Worker:
             age = now - attempt.started
             if attempt.outcome is not None:
                 self.attempts.remove(attempt)
-                if not attempt.reported or self.fault == "reports_late_results":
+                if attempt.outcome[0] == "snoozed":
+                    self.snooze(attempt)
+                elif not attempt.reported or self.fault == "reports_late_results":
                     self.end(attempt, *attempt.outcome)
                 continue
             hint = 0.02 if self.fault == "announces_at_once" else HINT_S

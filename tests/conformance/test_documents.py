@@ -39,7 +39,7 @@ SOURCES = {
 # How each language names the base of handlers, and the files that only make a program or a package.
 OWN_MODULES = {
     "ruby": {"step_handler"},
-    "python": {"handlers", "event_loop", "context_schema", "__init__", "__main__"},
+    "python": {"handlers", "event_loop", "context_schema", "results", "__init__", "__main__"},
 }
 # Options that load the user's code, and those of every program.
 OWN_OPTIONS = {"--require", "--import", "--help", "--version"}

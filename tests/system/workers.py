@@ -1,6 +1,6 @@
 """Which files make a worker of the SDKs serve which example."""
 
-from parts import ROOT
+from parts import ROOT, Process, System
 
 PYTHON_PATTERNS = [ROOT / "workers/python/examples/patterns.py", ROOT / "workers/python/samples/noop.py"]
 RUBY_PATTERNS = [ROOT / "workers/ruby/examples/patterns.rb", ROOT / "workers/ruby/samples/noop.rb"]
@@ -15,6 +15,13 @@ SLEEP = "Patterns::StepHandlers::SleepHandler"
 def orders(*names: str) -> str:
     """The option --handlers for steps of order_fulfillment, by the short names of their classes."""
     return ",".join(f"OrderFulfillment::StepHandlers::{name}Handler" for name in names)
+
+
+def sdk_worker(system: System, language: str, *options: str) -> Process:
+    """A worker with the handlers of sdk_handlers.*, named like its language."""
+    handlers = ROOT / "tests/system" / ("sdk_handlers.py" if language == "python" else "sdk_handlers.rb")
+    start = system.python_worker if language == "python" else system.ruby_worker
+    return start(language, [handlers], *options)
 
 
 def chain(name: str, handler_class: str, length: int, **step_options: object) -> dict[str, object]:

@@ -4,7 +4,7 @@ import json
 import os
 import time
 
-from tasker_worker import PermanentError, RetryableError, StepHandler, handler
+from tasker_worker import PermanentError, RetryableError, SnoozeError, StepHandler, handler
 
 
 @handler("Conformance::Handler")
@@ -25,6 +25,8 @@ class ConformanceHandler(StepHandler):
             raise RuntimeError(config["crash"])
         if config.get("exit"):
             raise SystemExit(1)
+        if config.get("snooze") is not None:
+            raise SnoozeError(config["snooze"], config.get("snooze_message", ""))
         return _output(config, task, sequence, step)
 
 

@@ -45,6 +45,7 @@ module Conformance
       raise config['crash'] if config['crash']
 
       exit 1 if config['exit']
+      raise TaskerWorker::SnoozeError.new(config['snooze'], config['snooze_message'].to_s) if config['snooze']
     end
 
     def output(config, task, sequence, step)

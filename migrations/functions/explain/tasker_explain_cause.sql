@@ -5,7 +5,7 @@
 -- where it stands in its queue and how its handler key stands, if it may be claimed.
 -- Reads no table, raises nothing. Called by tasker_explain_steps.
 CREATE OR REPLACE FUNCTION tasker_explain_cause(p_state text, p_remaining_parents int, p_claim_first boolean,
-    p_claimable boolean, p_next_attempt_at timestamptz, p_blocked boolean, p_delivery tasker_explain_delivery,
+    p_claimable boolean, p_next_attempt_at timestamptz, p_snoozes int, p_blocked boolean, p_delivery tasker_explain_delivery,
     p_place tasker_explain_place, p_key tasker_explain_key) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE
@@ -29,5 +29,6 @@ LANGUAGE sql IMMUTABLE AS $$
                  ELSE 'no_credit' END
         WHEN p_next_attempt_at IS NULL THEN 'inconsistent'
         WHEN p_state = 'waiting_for_retry' THEN 'backoff'
+        WHEN p_snoozes > 0 THEN 'snoozed'
         ELSE 'not_before' END
 $$;

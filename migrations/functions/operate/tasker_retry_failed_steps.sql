@@ -1,5 +1,5 @@
 -- error → pending for these steps of one task, each with exactly as many further attempts as its template allows in
--- all, whatever is left of those before; one that is not retryable gets one.
+-- all, whatever is left of those before; one that is not retryable gets one. Its snoozes count anew.
 -- Locks: the steps by ascending id; the caller holds the task. Returns the last dead letter closed, or null.
 -- Raises 40001 when a step is not in error any more, P0002 when the template is gone.
 -- Called by tasker_retry_step and tasker_retry_task.
@@ -27,7 +27,7 @@ BEGIN
                 + CASE WHEN s.retryable THEN (SELECT d.retry_limit FROM tasker_task_template_steps d
                                               WHERE d.task_template_id = v_template AND d.name = s.name) ELSE 1 END,
             transition_count = s.transition_count + 1, processed_at = NULL, next_attempt_at = NULL,
-            backoff_request_seconds = NULL
+            backoff_request_seconds = NULL, snoozes = 0
         WHERE s.task_id = p_task_id AND s.workflow_step_id = ANY (p_step_ids) AND s.state = 'error'
         RETURNING s.workflow_step_id, s.transition_count
     )

@@ -1,5 +1,5 @@
 -- What is wrong with the stored configuration of one step, as far as the orchestrator reads it for each batch:
--- handler_config and retry_backoff. One that cannot be read would stop the lane that claims the step.
+-- handler_config, retry_backoff and two limits. One that cannot be read would stop the lane that claims the step.
 -- Reads no table. Returns {field, sentence}, null when nothing is wrong. Raises nothing.
 -- Called by tasker_template_problem.
 CREATE OR REPLACE FUNCTION tasker_step_configuration_problem(p_step jsonb) RETURNS text[]
@@ -17,6 +17,8 @@ BEGIN
         RETURN ARRAY['handler_config', tasker_json_problem(v_config)];
     ELSIF octet_length(v_config::text) > 2 * 256 * 1024 THEN  -- C++ counts without the blanks between members
         RETURN ARRAY['handler_config', 'has more than 262144 bytes'];
+    ELSIF tasker_integer_problem(coalesce(p_step -> 'max_snoozes', '0'), 0, 1000000) IS NOT NULL THEN
+        RETURN ARRAY['max_snoozes', tasker_integer_problem(p_step -> 'max_snoozes', 0, 1000000)];
     ELSIF jsonb_typeof(v_backoff) <> 'object' THEN
         RETURN ARRAY['retry_backoff', 'must be a JSON object, not ' || jsonb_typeof(v_backoff)];
     ELSIF v_backoff = '{}' AND p_step -> 'max_retry_after_seconds' IS NULL THEN

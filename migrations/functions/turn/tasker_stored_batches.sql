@@ -9,6 +9,8 @@ SELECT b.batch_id, b.batch_uuid, coalesce(b.session, '') AS session, b.handler_k
         ORDER BY r.id DESC LIMIT 1) AS completion,
        bs.id AS batch_step_id, bs.workflow_step_id, s.task_id, bs.attempt, s.name, t.named_task_id, t.template_revision,
        least(s.timeout_ms, 2147483647000) AS timeout_ms, s.retry_limit, s.claim_first,
+       tasker_tries_left(s.retryable, s.retry_limit, bs.attempt, s.unstarted_attempts) AS tries_left,
+       coalesce(bs.final_status = 'handed_back' AND bs.metadata ->> 'reason' = 'snoozed', false) AS snoozed,
        coalesce(bs.final_status, '') AS final_status,
        bs.sequence_order,
        bs.started_at IS NOT NULL AS started, bs.granted_at IS NOT NULL AS granted,

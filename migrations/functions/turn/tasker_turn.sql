@@ -22,6 +22,7 @@
 --      m_bytes: the output's length as text, once it stands in a request
 --      m_unusable: the worker's word stands in `status`, but its output cannot be kept: the attempt ends in error
 --   h_* steps handed back unstarted (h_cause: why one can never be sent)
+--   z_* steps whose handler asks to be called again after z_wait seconds; it may do so z_max times
 --   r_* steps reported running      b_* batches whose state moves
 --   o_* deliveries that are orphans: their worker is gone or their time is up; try_alone: perhaps a neighbour's fault
 --   g_* deliveries whose worker asks to start (claim_first)
@@ -53,6 +54,8 @@ CREATE OR REPLACE FUNCTION tasker_turn(
     m_exec_ms bigint[], m_raw text[], m_output text[], m_error text[], m_bytes int[], m_retryable boolean[],
     m_handler_stopped boolean[], m_backoff double precision[], m_unusable boolean[],
     h_batch_id bigint[], h_step_id bigint[], h_task_id bigint[], h_attempt int[], h_reason text[], h_cause text[],
+    z_batch_id bigint[], z_step_id bigint[], z_task_id bigint[], z_attempt int[], z_wait double precision[], z_max int[],
+    z_message text[],
     o_batch_id bigint[], o_step_id bigint[], o_task_id bigint[], o_attempt int[], o_reason text[], o_try_alone boolean[],
     g_batch_id bigint[], g_step_id bigint[], g_task_id bigint[], g_attempt int[],
     r_batch_id bigint[], r_step_id bigint[], r_age_ms bigint[],
@@ -96,6 +99,10 @@ BEGIN
     IF cardinality(h_step_id) > 0 THEN
         v_moved := tasker_turn_hand_backs(v_now, v_low_task, p_low_batch, h_batch_id, h_step_id, h_attempt, h_reason,
             h_cause);
+    END IF;
+    IF cardinality(z_step_id) > 0 THEN
+        v_moved := v_moved || tasker_turn_snoozes(v_now, v_low_task, p_low_batch, z_batch_id, z_step_id, z_attempt, z_wait,
+            z_max, z_message);
     END IF;
     IF cardinality(o_step_id) > 0 THEN
         v_moved := v_moved

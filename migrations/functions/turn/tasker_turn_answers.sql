@@ -7,7 +7,7 @@ RETURNS SETOF tasker_turn_row
 LANGUAGE plpgsql AS $$
 BEGIN
     RETURN QUERY
-    SELECT x.kind, x.ord, x.info, x.name, x.task_id, x.step_id, x.attempt, NULL::int, NULL::bigint, x.handler_key,
+    SELECT x.kind, x.ord, x.info, x.name, x.task_id, x.step_id, x.attempt, NULL::int, NULL::int, NULL::bigint, x.handler_key,
            NULL::boolean, NULL::bigint, NULL, NULL::bigint, NULL::int, NULL::int, NULL::int, NULL::int, NULL, NULL, NULL
     FROM (SELECT 'report' AS kind, f.ord, f.disposition AS info, f.new_state AS name, f.task_id, f.step_id, f.attempt,
                  NULL::int AS handler_key

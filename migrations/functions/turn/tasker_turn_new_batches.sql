@@ -59,7 +59,8 @@ BEGIN
     )
     SELECT 'claim', CASE WHEN p.parents_done = 0 THEN p.priority::int END,
            CASE WHEN p.input_bytes > p_request_bytes THEN 'request_too_large' END, s.name::text, p.task_id, p.step_id,
-           p.attempt, s.retry_limit, least(p.timeout_ms, 2147483647000), p.handler_key, s.claim_first, n.batch_id,
+           p.attempt, s.retry_limit, tasker_tries_left(s.retryable, s.retry_limit, p.attempt, s.unstarted_attempts),
+           least(p.timeout_ms, 2147483647000), p.handler_key, s.claim_first, n.batch_id,
            n.batch_uuid, p.batch_step_id, p.sequence_order, p.session_no, t.named_task_id, t.template_revision,
            v_claimed_at, CASE WHEN p.input_bytes <= p_request_bytes THEN t.context::text END,
            CASE WHEN p.input_bytes <= p_request_bytes THEN (SELECT json_object_agg(parent.name, parent.results)
@@ -67,9 +68,8 @@ BEGIN
             WHERE parent.workflow_step_id = ANY (ARRAY(SELECT e.from_step_id FROM tasker_workflow_step_edges e
                                                        WHERE e.to_step_id = p.step_id AND e.task_id >= p_low_task))
               AND parent.task_id >= p_low_task)::text END
-    FROM placed p
-    JOIN named n ON n.batch_no = p.batch_no
-    CROSS JOIN LATERAL (SELECT s.name, s.retry_limit, s.claim_first FROM tasker_workflow_steps s
+    FROM placed p JOIN named n ON n.batch_no = p.batch_no
+    CROSS JOIN LATERAL (SELECT s.* FROM tasker_workflow_steps s
                         WHERE s.workflow_step_id = p.step_id AND s.task_id >= p_low_task LIMIT 1) s
     JOIN tasker_tasks t ON t.task_id = p.task_id AND t.task_id >= p_low_task
     ORDER BY p.batch_no, p.sequence_order;

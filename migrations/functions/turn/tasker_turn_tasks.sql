@@ -48,7 +48,7 @@ BEGIN
                CASE WHEN p_notify AND c.new_state IN ('complete', 'error', 'cancelled')
                     THEN pg_notify(tasker_channel('tasker_done'), c.task_id::text)::text END,
                c.task_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-               NULL)::tasker_turn_row)
+               NULL, NULL)::tasker_turn_row)
         INTO v_rows
     FROM changed c WHERE c.new_state <> c.old_state;
     RETURN v_rows;

@@ -32,6 +32,6 @@ CREATE TYPE tasker_turn_claimed AS (claims tasker_turn_assignment[], children ta
 
 -- One row of a turn's answer; tasker_turn() explains it kind by kind.
 CREATE TYPE tasker_turn_row AS (kind text, ord int, info text, name text, task_id bigint, step_id bigint, attempt int,
-    retry_limit int, timeout_ms bigint, handler_key int, claim_first boolean, batch_id bigint, batch_uuid text,
+    retry_limit int, tries_left int, timeout_ms bigint, handler_key int, claim_first boolean, batch_id bigint, batch_uuid text,
     batch_step_id bigint, sequence_order int, session_no int, named_task_id int, template_revision int,
     claimed_at text, context text, previous_results text);

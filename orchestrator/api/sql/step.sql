@@ -6,6 +6,7 @@ SELECT row_to_json(x)::text FROM (
             WHERE e.to_step_id = s.workflow_step_id) AS depends_on,
            (SELECT coalesce(json_agg(row_to_json(a) ORDER BY a.attempt, a.batch_id), '[]')
             FROM tasker_step_attempts(s.workflow_step_id) a) AS attempt_history,
+           tasker_max_snoozes(s.task_id, s.name) AS max_snoozes,
            (SELECT max(d.dead_letter_id) FROM tasker_dead_letters d
             WHERE d.workflow_step_id = s.workflow_step_id AND d.resolved_at IS NULL) AS dead_letter_id
     FROM tasker_workflow_steps s

@@ -14,7 +14,7 @@ using api::Explanation;
 
 constexpr std::size_t kNamesMax = 3;
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 17> kCauses = {{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 18> kCauses = {{
     {"running", "run on workers"},
     {"awaiting_start_grant", "await their start grant"},
     {"accepted", "are held by workers and wait for a free slot there"},
@@ -25,6 +25,7 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 17> kCauses 
     {"turn_full", "follow within the next turns"},
     {"no_credit", "wait for a worker with room"},
     {"backoff", "wait for their next attempt"},
+    {"snoozed", "wait until the time that their handlers asked for"},
     {"not_before", "wait for their time"},
     {"no_session", "wait for a worker that serves them"},
     {"inconsistent", "are in a state that nothing explains"},
@@ -122,6 +123,25 @@ ExplainedLine no_credit(const Explanation& step, const Json& detail) {
     return line;
 }
 
+// 1000 as "1 000".
+std::string grouped(std::int64_t number) {
+    std::string text = std::to_string(number);
+    for (std::size_t at = text.size(); at > 3; at -= 3) text.insert(at - 3, 1, ' ');
+    return text;
+}
+
+// "asked to wait until 2026-03-01 12:00:00, 3 of 1 000 times: the bank is closed"
+ExplainedLine snoozed(const Explanation& step, const Json& detail) {
+    const std::string message = field(detail, "message");
+    const auto until = detail.find("until");
+    return {fmt::format("asked to wait until {}, {} of {} times{}",
+                        until == detail.end() ? "later" : printable(cell_time(*until)),
+                        grouped(detail.value("snoozes", std::int64_t{0})),
+                        grouped(detail.value("max_snoozes", std::int64_t{0})),
+                        message.empty() ? "" : ": " + message),
+            due(step.next_in_seconds, "starts"), ""};
+}
+
 }  // namespace
 
 ExplainText::ExplainText(const api::TaskExplanation& explanation) : explanation_(explanation) {
@@ -217,6 +237,7 @@ ExplainedLine ExplainText::waiting(const Explanation& step) const {
         return {fmt::format("{} failed{}", attempt_text(step), message.empty() ? "" : ": " + message),
                 due(step.next_in_seconds, "next attempt"), ""};
     }
+    if (cause == "snoozed") return snoozed(step, detail);
     if (cause == "not_before") return {"held until its time", due(step.next_in_seconds, "starts"), ""};
     if (cause == "no_session") return no_session(handler);
     if (cause == "no_credit") return no_credit(step, handler);

@@ -287,6 +287,7 @@ void IoReceiver::take_refusal(core::SessionRegistry& registry, const protocol::B
         case protocol::RejectReason::cancelled:
         case protocol::RejectReason::start_denied:
         case protocol::RejectReason::start_window_missed:
+        case protocol::RejectReason::snoozed:
         case protocol::RejectReason::other:
             break;
     }

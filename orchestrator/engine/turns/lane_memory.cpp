@@ -50,6 +50,7 @@ ports::AdoptedBatch LaneMemory::rebuild(ports::Store& store, const ports::Stored
         if (!step_facts) continue;
         batch.steps[i].backoff = step_facts->backoff;
         batch.steps[i].waits_for_lease = step_facts->waits_for_lease;
+        batch.steps[i].max_snoozes = step_facts->max_snoozes;
     }
     if (core::is_terminal(batch.state)) return {};
     std::vector<UnsentStep> unsent;

@@ -280,6 +280,10 @@ void Listener::watch_retries(const ports::TurnInput& input, const ports::TurnRes
         deadlines_.watch_retry(deps_.clock.boot_time() +
                                milliseconds(static_cast<std::int64_t>(backoff * 1000) + 1));
     }
+    for (const auto& snooze : input.snoozes) {
+        deadlines_.watch_retry(deps_.clock.boot_time() +
+                               milliseconds(static_cast<std::int64_t>(snooze.wait_seconds * 1000) + 1));
+    }
 }
 
 void Listener::take_over(Turn& turn) {

@@ -91,7 +91,7 @@ OpenBatch open_batch_from(const ports::StoredBatch& stored) {
         step.expected.conflicting_report = row.conflicting;
         const bool ran = step.started || step.expected.reported.has_value();
         step.expected.started_without_grant = ran && batch.lacks_grant(step);
-        step.expected.broken_promise = step.started && step.expected.handed_back;
+        step.expected.broken_promise = step.started && step.expected.handed_back && !row.snoozed;
         batch.session_lost = batch.session_lost || step.expected.orphaned;
         batch.steps.push_back(step);
     }

@@ -27,6 +27,7 @@ struct OpenStep {
     std::int64_t timeout_ms = 0;
     bool claim_first = false;
     bool waits_for_lease = false;  // on_orphan: dead_letter; see CreditPool::may_return
+    std::int32_t max_snoozes = 0;
     bool granted = false;
     bool started = false;
     std::optional<std::chrono::milliseconds> started_at = {};  // boot time

@@ -53,6 +53,7 @@ protocol::StepRequest RequestBuilder::step_request(const ports::ClaimedStep& ste
     request.previous_results_json = step.previous_results_json;
     request.metadata.attempt = step.attempt;
     request.metadata.retry_limit = step.retry_limit;
+    request.metadata.tries_left = step.tries_left;
     request.metadata.timeout_ms = step.timeout_ms;
     request.metadata.created_at = step.claimed_at;
     request.metadata.idempotency_key = installation_uuid_ + "-" + std::to_string(step.step_id);
@@ -93,6 +94,7 @@ BuiltBatches RequestBuilder::build(ports::Store& store, const std::vector<ports:
             if (step_facts) {
                 step.backoff = step_facts->backoff;
                 step.waits_for_lease = step_facts->waits_for_lease;
+                step.max_snoozes = step_facts->max_snoozes;
             }
             open.steps.push_back(step);
             const std::size_t size = bytes_bound(request);
@@ -141,6 +143,7 @@ ports::OutboundBatch RequestBuilder::rebuild(ports::Store& store, const ports::S
         claim.batch_uuid = stored.batch_uuid;
         claim.attempt = row.attempt;
         claim.retry_limit = row.retry_limit;
+        claim.tries_left = row.tries_left;
         claim.timeout_ms = row.timeout_ms;
         claim.handler_key = stored.handler_key;
         claim.named_task_id = row.named_task_id;

@@ -234,8 +234,12 @@ void TurnDraft::receive_rejection(const protocol::BatchRejected& message, const 
     for (const auto& rejected : message.steps) {
         auto* step = batch->find_step(rejected.step_id);
         if (!step || step->attempt != rejected.attempt) continue;
-        const bool is_too_large =
-            protocol::reject_reason_from_text(rejected.reason) == protocol::RejectReason::too_large;
+        const auto reason = protocol::reject_reason_from_text(rejected.reason);
+        if (reason == protocol::RejectReason::snoozed) {
+            snooze_step(*batch, *step, rejected);
+            continue;
+        }
+        const bool is_too_large = reason == protocol::RejectReason::too_large;
         hand_back_step(*batch, *step, is_too_large ? too_large : rejected.reason,
                        is_too_large ? "its worker could not take it (too_large)" : "");
     }
@@ -258,11 +262,21 @@ void TurnDraft::hand_back_step(const OpenBatch& batch, OpenStep& step, const std
         {batch.batch_id, step.expected.step_id, step.task_id, step.attempt, reason, cause});
 }
 
+void TurnDraft::snooze_step(const OpenBatch& batch, OpenStep& step, const protocol::RejectedStep& rejected) {
+    if (step.is_settled()) return;
+    judge_start(batch, step);
+    step.expected.handed_back = true;
+    input_.snoozes.push_back({batch.batch_id, step.expected.step_id, step.task_id, step.attempt,
+                              core::snooze_seconds(rejected.wait_seconds.value_or(0)), step.max_snoozes,
+                              rejected.message.value_or("")});
+}
+
 void TurnDraft::withdraw_hand_back(const OpenBatch& batch, OpenStep& step) {
-    const auto withdrawn = std::erase_if(input_.hand_backs, [&](const ports::HandBack& it) {
+    const auto is_this = [&](const auto& it) {
         return it.batch_id == batch.batch_id && it.step_id == step.expected.step_id &&
                it.attempt == step.attempt;
-    });
+    };
+    const auto withdrawn = std::erase_if(input_.hand_backs, is_this) + std::erase_if(input_.snoozes, is_this);
     if (withdrawn != 0) step.expected.handed_back = false;
 }
 

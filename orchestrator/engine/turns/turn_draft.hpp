@@ -110,6 +110,8 @@ class TurnDraft {
     void receive_start(const ports::StartRequested& request);
     void hand_back_step(const OpenBatch& batch, OpenStep& step, const std::string& reason,
                         const std::string& cause = "");
+    /// Its handler ran and asked for a later time, so it may have been started.
+    void snooze_step(const OpenBatch& batch, OpenStep& step, const protocol::RejectedStep& rejected);
     // A final report of the same turn counts for more: the database applies it first, and hands nothing back.
     void withdraw_hand_back(const OpenBatch& batch, OpenStep& step);
     void end_delivery(OpenBatch& batch, OpenStep& step, const std::string& reason);

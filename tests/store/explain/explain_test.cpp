@@ -194,6 +194,24 @@ TEST_F(Explain, TellsBackoffFromATimeThatWasAskedFor) {
     EXPECT_EQ(scene.turn(planned(scene, {worker("s1", {"Work"}, {"*"}, 1, 0)})).claims.size(), 1U);
 }
 
+TEST_F(Explain, TellsASnoozeFromABackoffWithItsTimeAndCount) {
+    const auto task = scene.submit(scene.draw("one", "only"));
+    const auto step = claim(1).at(0);
+    ports::TurnInput input;
+    input.snoozes = {
+        {step.batch_id, step.step_id, step.task_id, step.attempt, 3600, 48, "the bank is closed"}};
+    scene.turn(input);
+    EXPECT_EQ(scene.causes(task), "snoozed only:snoozed");
+    const auto said = scene.step(task, "only");
+    EXPECT_EQ(said.next_event, "wait_ends");
+    EXPECT_NEAR(said.next_in_seconds.value_or(0), 3600, 60);
+    EXPECT_EQ(said.attempts, 0) << "no attempt is used up";
+    const auto detail = nlohmann::json::parse(said.detail_json);
+    EXPECT_EQ(detail["snoozes"], 1);
+    EXPECT_EQ(detail["max_snoozes"], 1000) << "what a template without the key has";
+    EXPECT_EQ(detail["message"], "the bank is closed");
+}
+
 TEST_F(Explain, NamesTheParentsAndTheStepAtTheRootOfTheWait) {
     const auto task = scene.submit(scene.draw("graph", "a\nb\nc <- a b\nd <- c\n"));
     const auto claims = claim(2);

@@ -74,6 +74,17 @@ TEST(Backoff, IsAFiniteNumberForEveryAttemptHoweverHigh) {
     }
 }
 
+TEST(Snooze, LastsAsLongAsWasAskedButAYearAtMost) {
+    EXPECT_DOUBLE_EQ(snooze_seconds(0), 0);
+    EXPECT_DOUBLE_EQ(snooze_seconds(2.5), 2.5);
+    EXPECT_DOUBLE_EQ(snooze_seconds(31'536'000), 31'536'000);
+    EXPECT_DOUBLE_EQ(snooze_seconds(31'536'001), 31'536'000);
+    EXPECT_DOUBLE_EQ(snooze_seconds(std::numeric_limits<double>::max()), 31'536'000);
+    EXPECT_DOUBLE_EQ(snooze_seconds(std::numeric_limits<double>::infinity()), 31'536'000);
+    EXPECT_DOUBLE_EQ(snooze_seconds(-1), 0);
+    EXPECT_DOUBLE_EQ(snooze_seconds(std::numeric_limits<double>::quiet_NaN()), 0);
+}
+
 TEST(Backoff, OfAnAttemptBelowTheFirstIsThatOfTheFirst) {
     EXPECT_DOUBLE_EQ(backoff_seconds({4.0, 2.0, 300.0, 0.0}, 0, std::nullopt, kMiddle), 4.0);
 }

@@ -152,6 +152,53 @@ TEST_F(DraftBatch, RejectedStepsAreHandedBackAndLeaveTheExpectation) {
     EXPECT_EQ(acks.at(0).batches.at(0).sequences, std::vector<std::int64_t>{1});
 }
 
+TEST_F(DraftBatch, ASnoozedStepLeavesTheExpectationAndBreaksNoPromise) {
+    batch.steps[0].max_snoozes = 48;
+    auto hint = partial(1, 1, ReportStatus::in_progress);
+    hint.execution_time_ms = 300;
+    turn({report(hint)});
+    protocol::BatchRejected rejection;
+    rejection.session = "s1";
+    rejection.batch_id = kBatch;
+    rejection.sequence = 2;
+    rejection.steps = {{1, 1, "snoozed", 2.5, "the bank is closed"}};
+    const auto input = turn({report(rejection)});
+    EXPECT_TRUE(input.hand_backs.empty());
+    ASSERT_EQ(input.snoozes.size(), 1U);
+    EXPECT_EQ(input.snoozes[0].step_id, 1);
+    EXPECT_EQ(input.snoozes[0].attempt, 1);
+    EXPECT_DOUBLE_EQ(input.snoozes[0].wait_seconds, 2.5);
+    EXPECT_EQ(input.snoozes[0].max_snoozes, 48);
+    EXPECT_EQ(input.snoozes[0].message, "the bank is closed");
+    EXPECT_FALSE(batch.steps[0].expected.broken_promise);
+    const auto done = completion({{2, ReportStatus::completed}}, 4);
+    EXPECT_EQ(change_of(turn({report(partial(2, 3)), report(done)})),
+              "executing>completed 1 partials 1 completion consistent");
+    EXPECT_TRUE(turn({report(rejection)}).snoozes.empty()) << "sent again because an ack was lost";
+}
+
+TEST_F(DraftBatch, ASnoozeWithoutATimeWaitsForNothingAndOneWithoutAGrantIsAFault) {
+    batch.steps[0].claim_first = true;
+    protocol::BatchRejected rejection;
+    rejection.session = "s1";
+    rejection.batch_id = kBatch;
+    rejection.sequence = 1;
+    rejection.steps = {{1, 1, "snoozed"}};
+    const auto input = turn({report(rejection)});
+    ASSERT_EQ(input.snoozes.size(), 1U);
+    EXPECT_DOUBLE_EQ(input.snoozes[0].wait_seconds, 0);
+    EXPECT_TRUE(batch.steps[0].expected.started_without_grant);
+}
+
+TEST_F(DraftBatch, AReportAfterASnoozeInOneTurnIsWhatCounts) {
+    protocol::BatchRejected rejection;
+    rejection.session = "s1";
+    rejection.batch_id = kBatch;
+    rejection.sequence = 1;
+    rejection.steps = {{1, 1, "snoozed", 60.0, {}}};
+    EXPECT_TRUE(turn({report(rejection), report(partial(1, 2))}).snoozes.empty());
+}
+
 TEST_F(DraftBatch, AReportAfterAHandBackInOneTurnIsWhatCounts) {
     protocol::BatchRejected rejection;
     rejection.session = "s1";

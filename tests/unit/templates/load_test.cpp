@@ -53,6 +53,7 @@ step_templates:
     default_retry_limit: "7"
     retry_backoff: { base_seconds: 0.5, multiplier: 3, max_seconds: 60, jitter: 0 }
     max_retry_after_seconds: 3600
+    max_snoozes: 48
     timeout_seconds: 2.5
     on_orphan: dead_letter
     claim_first: true
@@ -72,6 +73,7 @@ step_templates:
     EXPECT_EQ(step.retry_limit, 7) << "numeric strings are accepted, as older templates have them";
     EXPECT_EQ(step.backoff, (Backoff{0.5, 3, 60, 0}));
     EXPECT_EQ(step.max_retry_after_seconds, 3600);
+    EXPECT_EQ(step.max_snoozes, 48);
     EXPECT_EQ(step.timeout_seconds, 2.5);
     EXPECT_EQ(step.on_orphan, OrphanPolicy::dead_letter);
     EXPECT_TRUE(step.claim_first);

@@ -113,6 +113,7 @@ TEST(RefuseTemplate, NumbersOutOfRange) {
                    "allowed is 0 to 1");
     expect_refused(with_step("max_retry_after_seconds: -1"), 7, step + "max_retry_after_seconds",
                    "allowed is 0 to 31536000 seconds");
+    expect_refused(with_step("max_snoozes: -1"), 7, step + "max_snoozes", "allowed is 0 to 1000000 times");
     expect_refused("priority: 1001\n" + with_step(""), 1, "priority", "allowed is -1000 to 1000");
 }
 

@@ -13,6 +13,7 @@ CAPABILITIES = {
     "drain_timeout": "the option --drain-timeout SECONDS (how long an orderly end may take)",
     "several_endpoints": "several endpoints of a kind, comma-separated (an orchestrator and its standby)",
     "claim_first": "steps that ask before they start",
+    "snooze": "handlers that ask to be called again later",
 }
 #: What --no-options stands for.
 OPTIONS = ("capacity", "outbox_limit", "outbox_file", "drain_timeout")

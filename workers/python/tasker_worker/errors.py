@@ -2,6 +2,7 @@
 
     RetryableError, TimeoutError, NetworkError      → report `failed`, may be retried
     PermanentError, ValidationError, NotFoundError  → report `error`, the step ends
+    SnoozeError                                     → handed back, delivered again after its seconds
 
 Any other exception is retryable, except programming errors (TypeError, AttributeError, NameError and their
 like), which are permanent: the same code would fail the same way again. verdict.py holds that mapping.
@@ -38,6 +39,20 @@ class StepError(TaskerError):
         self.context: Dict[str, Any] = dict(context or {})
         self.error_code: Optional[str] = None
         self.retry_after: Optional[float] = None
+
+
+class SnoozeError(TaskerError):
+    """Not now: the step is delivered again after `seconds` (fractions allowed), and no attempt is used up.
+
+    It is no failure, so the step's history shows a wait. The template's `max_snoozes` bounds how often; the
+    next one ends the step in error. `message` is for people who ask why the step waits.
+    """
+
+    def __init__(self, seconds: float, message: str = "") -> None:
+        super().__init__(message)
+        if not is_delay(seconds):
+            raise ValueError(f"seconds must be a number >= 0, not {seconds!r}")
+        self.seconds = seconds
 
 
 class RetryableError(StepError):

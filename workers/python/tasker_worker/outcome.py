@@ -16,7 +16,7 @@ from types import CoroutineType, MappingProxyType
 from typing import Any, Dict, List, Mapping, NoReturn, Optional, Tuple
 
 from . import event_loop, verdict
-from .errors import RetryableError, StepError, is_delay
+from .errors import RetryableError, SnoozeError, StepError, is_delay
 from .values import CancelFlag, sequence_of, step_of, task_of
 from .registry import HandlerEntry
 from .wire import jsontext
@@ -28,6 +28,7 @@ BACKTRACE_LINE_CHARACTERS_MAX = 500
 CAUSES_MAX = 4
 CAUSE_LINES_MAX = 10
 TEXT_CHARACTERS_MAX = 4096
+SNOOZE_CHARACTERS_MAX = 1000
 # Of an error's type and code.
 NAME_CHARACTERS_MAX = 256
 CONTEXT_BYTES_MAX = 16 * 1024
@@ -38,6 +39,9 @@ _FOREIGN_CODE = tuple(
     | {sysconfig.get_paths()[name] + os.sep for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     | {path + os.sep for path in sys.path if path.endswith(("dist-packages", "site-packages"))}
 )
+
+# Of an outcome, beside the statuses of reports: the handler asked to be called again later.
+SNOOZED = "snoozed"
 
 # Message, steps, step, previous_results.
 LEVELS_AROUND_OUTPUT = 4
@@ -59,7 +63,10 @@ class Limits:
 
 @dataclass(slots=True)
 class Outcome:
-    """How an attempt ended: wire status, and either the output as JSON text or the error object."""
+    """How an attempt ended: wire status, and either the output as JSON text or the error object.
+
+    An attempt that is SNOOZED has neither: it waits `retry_after` seconds, for the reason in `message`.
+    """
 
     status: str
     output_json: Optional[str]
@@ -67,6 +74,8 @@ class Outcome:
     seconds: float
     #: seconds of delay the error asks for, for people who read the log
     retry_after: Optional[float] = field(default=None)
+    #: the words of a snooze
+    message: str = ""
 
 
 class OutputRefused(Exception):
@@ -199,6 +208,8 @@ async def _run(coroutine: Any) -> Any:
 
 def failure(raised: BaseException, seconds: float, handler: Any = None) -> Outcome:
     """The outcome of an attempt that ended with an exception, by the lists of its handler. Raises nothing."""
+    if isinstance(raised, SnoozeError):
+        return _snooze(raised, seconds)
     try:
         error, retryable = _error_of(raised, handler)
     except Exception as second:  # an exception that overrides what is read of it, and raises there
@@ -206,6 +217,16 @@ def failure(raised: BaseException, seconds: float, handler: Any = None) -> Outco
         message = f"{kind} could not be described: {type(second).__name__}"
         error, retryable = {"message": message, "error_type": kind, "retryable": True}, True
     return Outcome("failed" if retryable else "error", None, error, seconds, error.get("retry_after_seconds"))
+
+
+def _snooze(raised: SnoozeError, seconds: float) -> Outcome:
+    # A class of its own may have left them out.
+    wait = getattr(raised, "seconds", 0)
+    try:
+        message = clean_text(raised, SNOOZE_CHARACTERS_MAX)
+    except Exception:  # an exception that overrides its text, and raises there
+        message = ""
+    return Outcome(SNOOZED, None, None, seconds, wait if is_delay(wait) else 0, message)
 
 
 def thread_ended(raised: BaseException, seconds: float) -> Outcome:

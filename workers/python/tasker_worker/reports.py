@@ -74,10 +74,15 @@ class Reports:
             f'"batch_id":{_json(batch_id)}}}'
         ).encode("utf-8")
 
-    def rejection(self, batch: Batch, steps: List[Tuple[int, int, str]]) -> Tuple[int, bytes]:
-        """(its sequence number, the frame) that hands back (step_id, attempt, reason)…"""
+    def rejection(
+        self, batch: Batch, steps: List[Tuple[int, int, str]], details: Optional[Dict[str, Any]] = None
+    ) -> Tuple[int, bytes]:
+        """(its sequence number, the frame) that hands back (step_id, attempt, reason)…, with `details`."""
         sequence = batch.next_sequence()
-        listed = [{"step_id": step, "attempt": attempt, "reason": reason} for step, attempt, reason in steps]
+        listed = [
+            {"step_id": step, "attempt": attempt, "reason": reason, **(details or {})}
+            for step, attempt, reason in steps
+        ]
         return sequence, (
             f'workers {{"message_type":"batch_rejected","protocol_version":"1.0",'
             f'"session":"{batch.session}","batch_id":{_json(batch.batch_id)},"sequence":{sequence},'

@@ -24,6 +24,7 @@ class TemplateStep:
     depends_on: Tuple[str, ...] = ()
     retryable: bool = True
     retry_limit: int = 3
+    max_snoozes: int = 1000
     timeout_seconds: float = 30.0
 
 
@@ -155,6 +156,7 @@ def _step(step: Dict[str, Any], source: str, where: str) -> TemplateStep:
         depends_on=tuple(dict.fromkeys(filter(None, map(yaml_text.spelling, parents)))),
         retryable=_data(step, "default_retryable", True) is not False,
         retry_limit=int(_number(step, "default_retry_limit", 3, source, where)),
+        max_snoozes=int(_number(step, "max_snoozes", 1000, source, where)),
         timeout_seconds=_number(step, "timeout_seconds", 30.0, source, where),
     )
 

@@ -13,115 +13,25 @@
 import json
 import os
 import re
-from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Union, cast
+from typing import Any, Callable, Dict, List, Mapping, Optional, Union, cast
 
 from . import handlers, settings, templates
 from .clock import utc_timestamp
 from .context_schema import problems_of
 from .errors import ConfigurationError
 from .values import CancelFlag
-from .outcome import Limits, encode_output, run_handler
+from .outcome import SNOOZED, Limits, encode_output, run_handler
 from .registry import HandlerEntry, did_you_mean, entry_of
+from .results import StepResult, StepStory, TemplateResult
 from .templates import TemplateStep, Template
 from .wire.errors import DecodeError
 from .wire.orchestrator_messages import StepRequest
 from .wire.schema import read_record
 
+#: the orchestrator's code for a step that was snoozed too often
+SNOOZES_EXHAUSTED = "snoozes_exhausted"
 #: what stands for a handler: its class, or a function of (task, sequence, step)
 Handler = Union[type, Callable[[Any, Any, Any], Any]]
-SHOWN_CHARACTERS_MAX = 200
-SHOWN_FRAMES_MAX = 3
-
-
-@dataclass(frozen=True, repr=False)
-class StepResult:
-    """How one attempt ended. `status` and `error` as on the wire; `output` after a way through JSON."""
-
-    status: str
-    output: Any
-    error: Optional[Dict[str, Any]]
-    seconds: float
-
-    def __repr__(self) -> str:
-        return f"<{self.status} {_shown(self.output) if self.error is None else _described(self.error)}>"
-
-    @property
-    def completed(self) -> bool:
-        return self.status == "completed"
-
-    @property
-    def retryable(self) -> bool:
-        """Whether the orchestrator would try again, attempts permitting."""
-        return self.status == "failed" and (self.error or {}).get("retryable") is not False
-
-
-@dataclass(frozen=True, repr=False)
-class StepStory:
-    """What became of one step of a template: `complete`, `error`, or `pending` when a parent failed.
-
-    `waits_for` names the parents that keep a pending step from running.
-    """
-
-    name: str
-    state: str
-    attempts: int
-    results: Any
-    history: List[StepResult] = field(default_factory=list)
-    waits_for: Tuple[str, ...] = ()
-
-    def __repr__(self) -> str:
-        return f"<{self.name} {self._outcome()}>"
-
-    def _outcome(self) -> str:
-        if self.state == "pending":
-            return f"pending, waits for {', '.join(self.waits_for)}"
-        attempts = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
-        error = self.history[-1].error if self.history else None
-        if error is None:
-            return f"{self.state}, {attempts}"
-        return f"{self.state} after {attempts}: {_described(error)}"
-
-    def explain(self) -> List[str]:
-        """Lines for people: the outcome, why earlier attempts failed, and where the last one did."""
-        lines = [f"{self.name}: {self._outcome()}"]
-        for number, result in enumerate(self.history[:-1], start=1):
-            if result.error is not None:
-                lines.append(f"  attempt {number} failed: {_described(result.error)}")
-        error = self.history[-1].error if self.history else None
-        lines += [f"    {line}" for line in (error or {}).get("backtrace", [])[:SHOWN_FRAMES_MAX]]
-        return lines
-
-
-@dataclass(frozen=True, repr=False)
-class TemplateResult:
-    """`state` is complete or error; `steps` by name, `order` as they first ran."""
-
-    state: str
-    steps: Dict[str, StepStory]
-    order: List[str]
-    template: str = ""
-
-    def __repr__(self) -> str:
-        steps = ", ".join(f"{step.name} {step.state}" for step in self.steps.values())
-        return f"<{self.template} {self.state}: {steps}>"
-
-    def explain(self) -> str:
-        """What became of each step, and why, for the message of an assertion."""
-        lines = [line for step in self.steps.values() for line in step.explain()]
-        return "\n".join([f"{self.template}: {self.state}", *(f"  {line}" for line in lines)])
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= SHOWN_CHARACTERS_MAX else text[: SHOWN_CHARACTERS_MAX - 1] + "…"
-
-
-def _described(error: Mapping[str, Any]) -> str:
-    """The message of a report's error, with its type and code."""
-    kind, message, code = str(error["error_type"]), str(error["message"]), error.get("error_code")
-    text = message if message.startswith(kind) else f"{kind}: {message}"
-    return f"{text} [{code}]" if code else text
 
 
 def run_step(
@@ -132,6 +42,7 @@ def run_step(
     handler_config: Optional[Mapping[str, Any]] = None,
     attempt: int = 1,
     retry_limit: int = 3,
+    tries_left: Optional[int] = None,
     step_name: str = "step",
     handler_class: str = "",
     task_name: str = "task",
@@ -146,7 +57,7 @@ def run_step(
     """Runs one attempt of one handler, built with `handler_config`, in this thread.
 
     Inputs take the way through JSON, as on the wire; ValueError when they cannot. Nothing interrupts the
-    handler at `timeout_ms`.
+    handler at `timeout_ms`. Without `tries_left` the step has `retry_limit` − `attempt`.
     """
     config = _through_json(handler_config or {}, "handler_config")
     name = handler_class or getattr(handler, "__name__", type(handler).__name__)
@@ -164,6 +75,7 @@ def run_step(
         metadata={
             "attempt": attempt,
             "retry_limit": retry_limit,
+            "tries_left": max(0, retry_limit - attempt) if tries_left is None else tries_left,
             "timeout_ms": timeout_ms,
             "sequence": 1,
             "total_steps": 1,
@@ -176,7 +88,8 @@ def run_step(
         flag.set("test")
     outcome = run_handler(_entry(handler, name, config), request, flag, Limits())
     output = None if outcome.output_json is None else json.loads(outcome.output_json)
-    return StepResult(outcome.status, output, outcome.error, outcome.seconds)
+    wait = outcome.retry_after if outcome.status == SNOOZED else None
+    return StepResult(outcome.status, output, outcome.error, outcome.seconds, wait, outcome.message)
 
 
 def run_template(
@@ -189,7 +102,8 @@ def run_template(
 ) -> TemplateResult:
     """Runs every step of a template (a file, or its parsed content) in dependency order.
 
-    Failed attempts are repeated at once, up to the retry limit, as far as they are retryable; independent
+    Failed attempts are repeated at once, up to the retry limit, as far as they are retryable; a snoozed step
+    too, up to its `max_snoozes`; independent
     branches run to their end before the task fails. `stubs` stand for the handlers of the steps they name: an
     output, a function of (task, sequence, step), a class, or an exception that each attempt raises. Raises
     ConfigurationError for a bad template, a missing handler, a stub that names no step, and a context that
@@ -253,14 +167,17 @@ def _run_to_end(
     parents: Mapping[str, Any],
 ) -> StepStory:
     history: List[StepResult] = []
-    for attempt in range(1, max(1, step.retry_limit) + 1):
+    attempts, snoozes = 0, 0
+    limit = max(1, step.retry_limit) if step.retryable else 1
+    while True:
         result = run_step(
             found,
             context=context,
             previous_results=parents,
             handler_config=step.handler_config,
-            attempt=attempt,
-            retry_limit=step.retry_limit,
+            attempt=len(history) + 1,
+            retry_limit=max(1, step.retry_limit),
+            tries_left=limit - attempts - 1,
             step_name=step.name,
             handler_class=step.handler_class,
             task_name=template.name,
@@ -269,11 +186,25 @@ def _run_to_end(
             step_id=number,
             timeout_ms=max(1, int(step.timeout_seconds * 1000)),
         )
+        if result.snoozed and snoozes >= step.max_snoozes:
+            result = _too_often(result, step.max_snoozes)
         history.append(result)
-        if not result.retryable or not step.retryable:
+        if result.snoozed:
+            snoozes += 1
+            continue
+        attempts += 1
+        if not result.retryable or attempts >= limit:
             break
-    last = history[-1]
-    return StepStory(step.name, "complete" if last.completed else "error", len(history), last.output, history)
+    state = "complete" if result.completed else "error"
+    return StepStory(step.name, state, attempts, result.output, history, snoozes=snoozes)
+
+
+def _too_often(result: StepResult, max_snoozes: int) -> StepResult:
+    """What the orchestrator makes of a snooze beyond the template's limit."""
+    message = f"its handler asked to wait more often than max_snoozes allows ({max_snoozes})"
+    message += f": {result.message}" if result.message else ""
+    error = {"message": message, "error_type": "SnoozeError", "error_code": SNOOZES_EXHAUSTED}
+    return StepResult("error", None, error, result.seconds)
 
 
 def _in_order(template: Template) -> List[TemplateStep]:

@@ -54,6 +54,8 @@ class Task:
 class Step:
     """The step to run, in this attempt (from 1).
 
+    `attempt` counts every delivery. `tries_left` is how many attempts may come after this one: 0 says that
+    this is the last.
     `idempotency_key` is the same for every attempt of the step: hand it to systems whose effects must not
     happen twice. `timeout_ms` counts from the handler's start; 0 means none.
     """
@@ -64,6 +66,7 @@ class Step:
     handler_config: Mapping[str, Any]
     attempt: int
     retry_limit: int
+    tries_left: int
     timeout_ms: int
     idempotency_key: str
     claim_first: bool
@@ -156,6 +159,8 @@ def step_of(request: StepRequest, cancel_flag: CancelFlag) -> Step:
         "handler_config": MappingProxyType(request.handler_config),
         "attempt": meta.attempt,
         "retry_limit": meta.retry_limit,
+        # An older orchestrator does not send it; so many there are at least.
+        "tries_left": max(0, meta.retry_limit - meta.attempt) if meta.tries_left is None else meta.tries_left,
         "timeout_ms": meta.timeout_ms,
         "idempotency_key": meta.idempotency_key,
         "claim_first": bool(meta.claim_first),

@@ -15,6 +15,7 @@ from .batch import Batch, BatchBook, Rejected
 from .claims import Claims, grouped
 from .log import Log
 from .outbox import Outbox
+from .outcome import SNOOZED, Outcome
 from .pool import Pool
 from .registry import HandlerEntry, Registry
 from .reports import Reports, sent_by
@@ -172,7 +173,9 @@ class Work:
                 log.warn("late result dropped", status=outcome.status, **attempt.log_fields())
                 continue
             ms = int(outcome.seconds * 1000)
-            if outcome.error is not None and attempt.grace_ends is not None:
+            if outcome.status == SNOOZED and attempt.grace_ends is None:
+                self._snooze(attempt, outcome, now)
+            elif outcome.status != "completed" and attempt.grace_ends is not None:
                 # It ended because it was asked to; its own error is not the cause.
                 self._report(attempt, "failed", None, attempt.timeout_error(handler_stopped=True), ms, now)
             else:
@@ -315,10 +318,27 @@ class Work:
             self._reject(batch, [(attempt.step_id, attempt.number, reason) for attempt in group], now)
             self._end_if_complete(batch, now)
 
+    def _snooze(self, attempt: Attempt, outcome: Outcome, now: float) -> None:
+        """Hands back an attempt whose handler asked to be called again later."""
+        wait = outcome.retry_after or 0
+        log.info("step snoozed", wait_seconds=wait, reason=outcome.message or None, **attempt.log_fields())
+        batch = attempt.batch
+        batch.open_steps -= 1
+        details: Dict[str, Any] = {"wait_seconds": wait}
+        if outcome.message:
+            details["message"] = outcome.message
+        self._keep_rejection(batch, [(attempt.step_id, attempt.number, SNOOZED)], now, details)
+        self._end_if_complete(batch, now)
+
     def _reject(self, batch: Batch, steps: List[Rejected], now: float) -> None:
-        sequence, frame = self._reports.rejection(batch, steps)
-        batch.rejections.append(frame)
         log.info("steps handed back", batch_id=batch.batch_id, reason=steps[0][2], steps=len(steps))
+        self._keep_rejection(batch, steps, now)
+
+    def _keep_rejection(
+        self, batch: Batch, steps: List[Rejected], now: float, details: Optional[Dict[str, Any]] = None
+    ) -> None:
+        sequence, frame = self._reports.rejection(batch, steps, details)
+        batch.rejections.append(frame)
         named = tuple((step_id, attempt) for step_id, attempt, _ in steps)
         self._outbox.add((batch.batch_id, sequence), frame, named, now, batch.session, replayable=False)
 

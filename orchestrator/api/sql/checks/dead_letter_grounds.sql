@@ -22,6 +22,7 @@ WHERE (e.workflow_step_id IS NULL AND NOT tasker_task_was_dropped(d.task_id))
           WHEN 'request_not_built' THEN e.event = 'request_too_large'
           WHEN 'retries_exhausted' THEN bs.final_status = 'failed'
           WHEN 'handler_still_running' THEN e.metadata ->> 'reason' = d.reason OR bs.final_status = 'failed'
+          WHEN 'snoozes_exhausted' THEN e.metadata ->> 'reason' = d.reason
           WHEN 'session_lost' THEN e.metadata ->> 'reason' = d.reason
           WHEN 'timed_out' THEN e.metadata ->> 'reason' = d.reason
           WHEN 'not_accepted' THEN e.metadata ->> 'reason' = d.reason

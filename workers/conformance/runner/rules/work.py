@@ -242,6 +242,31 @@ def unknown_handler(trial: Trial) -> str:
     return "one of two handed back; two of two handed back"
 
 
+@rule(WORK, needs=("snooze",))
+def snoozed_handed_back(trial: Trial) -> str:
+    """A step whose handler asks to be called again later is handed back as `snoozed` with `wait_seconds`,
+    also after it was announced. It is not reported, the completion does not count it, and it runs again when
+    it comes again."""
+    orchestrator, _worker = trial.session()
+    asked = trial.step(1, snooze=2.5, snooze_message="the bank is closed", sleep_ms=300)
+    batch = orchestrator.batch([asked, trial.step(2)])
+    rejected = orchestrator.get("batch_rejected", batch_id=batch)
+    wanted = {"step_id": 1, "attempt": 1, "reason": "snoozed", "wait_seconds": 2.5}
+    found = [{name: step.get(name) for name in wanted} for step in rejected.body["steps"]]
+    require(found == [wanted], f"handed back: {found} instead of {[wanted]}")
+    require_counts(orchestrator.get("batch_completion", batch_id=batch), 1, 1, 0)
+    require_in_sequence(orchestrator, batch)
+    reports = orchestrator.of("partial_result", batch_id=batch, step_id=1)
+    finals = [report.body["status"] for report in reports if report.body["status"] != "in_progress"]
+    require(not finals, f"a snoozed step was also reported as {finals}")
+    alone = orchestrator.batch([trial.step(3, snooze=0.5)])
+    orchestrator.get("batch_rejected", batch_id=alone)
+    orchestrator.final(orchestrator.batch([trial.step(1, attempt=2)]), 1)
+    completions = orchestrator.of("batch_completion", batch_id=alone)
+    require(not completions, "a batch whose only step was snoozed has a completion")
+    return "handed back with its time, not counted; the next attempt ran"
+
+
 @rule(WORK)
 def over_capacity(trial: Trial) -> str:
     """Steps beyond capacity x prefetch are handed back as `over_capacity`."""

@@ -5,6 +5,7 @@ from typing import Any, Dict, List, Optional
 
 from .schema import (
     ATTEMPT,
+    COUNT,
     FROM_ZERO,
     POSITIVE,
     POSITIVE_32,
@@ -38,6 +39,7 @@ class StepMetadata:
     idempotency_key: str = required(identifier)
     claim_first: Optional[bool] = optional(boolean)
     traceparent: Optional[str] = optional(identifier)
+    tries_left: Optional[int] = optional(COUNT)
 
 
 # Not frozen: built for every step, and frozen costs twice the time; nobody outside the SDK sees it.

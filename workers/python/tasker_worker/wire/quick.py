@@ -98,7 +98,8 @@ def _read_metadata(meta: Dict[str, Any]) -> Optional[StepMetadata]:
     attempt, retry_limit, timeout_ms = meta["attempt"], meta["retry_limit"], meta["timeout_ms"]
     sequence, total, key = meta["sequence"], meta["total_steps"], meta["idempotency_key"]
     claim_first, traceparent = meta.get("claim_first"), meta.get("traceparent")
-    known = 7 + ("claim_first" in meta) + ("traceparent" in meta)
+    tries_left = meta.get("tries_left")
+    known = 7 + ("claim_first" in meta) + ("traceparent" in meta) + ("tries_left" in meta)
     if (
         type(meta) is not dict
         or len(meta) != known
@@ -108,6 +109,7 @@ def _read_metadata(meta: Dict[str, Any]) -> Optional[StepMetadata]:
         or not (1 <= sequence <= INT32_MAX and 1 <= total <= INT32_MAX)
         or not 1 <= timeout_ms <= INT64_MAX
         or not (claim_first is None or type(claim_first) is bool)
+        or not (tries_left is None or type(tries_left) is int and 0 <= tries_left <= INT32_MAX)
     ):
         return None
     return StepMetadata(
@@ -120,4 +122,5 @@ def _read_metadata(meta: Dict[str, Any]) -> Optional[StepMetadata]:
         identifier(key),
         claim_first,
         None if traceparent is None else identifier(traceparent),
+        tries_left,
     )

@@ -103,11 +103,13 @@ class RejectedStep:
     step_id: int = required(STEP_ID)
     attempt: int = required(ATTEMPT)
     reason: str = required(identifier)
+    wait_seconds: Optional[float] = optional(number_from_zero)
+    message: Optional[str] = optional(text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchRejected:
-    """A promise that these steps were not started and will not be."""
+    """A promise that these steps were not started and will not be; the snoozed ones have ended."""
 
     session: str = required(session_id)
     batch_id: str = required(batch_uuid)

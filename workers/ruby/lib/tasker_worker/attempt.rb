@@ -70,7 +70,7 @@ module TaskerWorker
     end
 
     # It ended with an error because it was asked to stop: that error is not the cause.
-    def timed_out_with?(outcome) = @overdue && !outcome.error.nil?
+    def timed_out_with?(outcome) = @overdue && outcome.status != 'completed'
 
     # The outcome of an attempt whose time is over. +stopped+: whether its handler has ended.
     def timeout_outcome(execution_ms, stopped:)

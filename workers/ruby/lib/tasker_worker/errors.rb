@@ -22,6 +22,26 @@ module TaskerWorker
     end
   end
 
+  # Not now: the step is delivered again after +seconds+ (fractions allowed), and no attempt is used up. It
+  # is no failure, so the step's history shows a wait. The template's +max_snoozes+ bounds how often; the next
+  # one ends the step in error. +message+ is for people who ask why the step waits.
+  class SnoozeError < Error
+    # About 30 000 years: what is longer is no delay.
+    SECONDS_MAX = 1e12
+
+    attr_reader :seconds
+
+    def initialize(seconds, message = '')
+      unless seconds.is_a?(Numeric) && seconds.real? && (0..SECONDS_MAX).cover?(seconds.to_f)
+        raise ArgumentError, "seconds must be a number >= 0, got #{seconds.inspect}"
+      end
+
+      super(message)
+      # A Rational or a BigDecimal would become text on the wire.
+      @seconds = seconds.is_a?(Integer) ? seconds : seconds.to_f
+    end
+  end
+
   # Trying again may help: the attempt is reported as +failed+. +retry_after+ (seconds, fractions
   # allowed) asks for that delay instead of the template's backoff.
   class RetryableError < StepError

@@ -3,9 +3,18 @@
 require 'English'
 
 module TaskerWorker
+  # Of an outcome, beside the statuses of reports: the handler asked to be called again later.
+  SNOOZED = 'snoozed'
+
   # How one run of a handler ended. +output_json+ is JSON text or nil; +error+ is the wire's error
-  # object or nil.
-  Outcome = Struct.new(:status, :output_json, :error, :execution_ms)
+  # object or nil. One that is SNOOZED has neither: it waits +retry_after+ seconds, for the reason in
+  # +message+, or for none.
+  Outcome = Struct.new(:status, :output_json, :error, :execution_ms, :retry_after, :message) do
+    def snoozed? = status == SNOOZED
+
+    # What stands beside the reason in its hand-back.
+    def snooze_details = { 'wait_seconds' => retry_after, 'message' => message }.compact
+  end
 
   # What a handler's output may weigh, in bytes of JSON and in levels; `welcome` sets it.
   Limits = Struct.new(:result_bytes, :output_depth) do
@@ -122,6 +131,7 @@ module TaskerWorker
   # tried again. Texts are cleaned first, by the rule that all SDKs share (`text`).
   module ErrorReport
     MESSAGE_CHARS = 4096
+    SNOOZE_CHARS = 1000
     # Of an error's type and code.
     NAME_CHARS = 256
     BACKTRACE_LINES = 20
@@ -297,13 +307,13 @@ module TaskerWorker
     # +entry+: Registry::Entry.
     def run(entry, task, sequence, step)
       started = @clock.now_ms
-      status, output_json, error = run_once(entry, task, sequence, step)
-      Outcome.new(status, output_json, error, (@clock.now_ms - started).round)
+      status, output_json, error, retry_after, message = run_once(entry, task, sequence, step)
+      Outcome.new(status, output_json, error, (@clock.now_ms - started).round, retry_after, message)
     end
 
     private
 
-    # [status, output as JSON text, error]
+    # [status, output as JSON text, error, seconds of a snooze, its message]
     def run_once(entry, task, sequence, step)
       @effects&.write('start', task, step)
       result = outcome_of(entry, task, sequence, step)
@@ -346,6 +356,8 @@ module TaskerWorker
     end
 
     def describe(exception, handler = nil)
+      return snooze(exception) if exception.is_a?(SnoozeError)
+
       status, error = if exception.is_a?(Output::Refused)
                         ['error', ErrorReport.build(exception.message, error_type: 'OutputError',
                                                                        retryable: false,
@@ -359,6 +371,13 @@ module TaskerWorker
       type = ErrorReport.text(exception.class, ErrorReport::NAME_CHARS)
       ['failed', nil, ErrorReport.build("#{type} could not be described: #{e.class}",
                                         error_type: type, retryable: true)]
+    end
+
+    # A class of its own may have left out the seconds, and the message may be overridden and raise.
+    def snooze(exception)
+      message = ErrorReport.text(ErrorReport.words_of(exception), ErrorReport::SNOOZE_CHARS)
+      message = nil if message.empty? || message == exception.class.name
+      [SNOOZED, nil, nil, exception.seconds || 0, message]
     end
   end
 end

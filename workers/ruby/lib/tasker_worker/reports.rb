@@ -41,10 +41,11 @@ module TaskerWorker
       %(#{ACCEPTED}#{batch.id_json},"session":"#{batch.session}"})
     end
 
-    # +rejections+: [[step_id, attempt, reason], …].
-    def rejected(batch, sequence, rejections)
+    # +rejections+: [[step_id, attempt, reason], …]. +details+: what goes with each of them.
+    def rejected(batch, sequence, rejections, details = {})
+      more = details.map { |name, value| %(,"#{name}":#{JSON.generate(value)}) }.join
       steps = rejections.map do |step_id, attempt, reason|
-        %({"step_id":#{step_id},"attempt":#{attempt},"reason":"#{reason}"})
+        %({"step_id":#{step_id},"attempt":#{attempt},"reason":"#{reason}"#{more}})
       end
       %(#{REJECTED}#{batch.id_json},"session":"#{batch.session}","sequence":#{sequence},) +
         %("steps":[#{steps.join(',')}]})

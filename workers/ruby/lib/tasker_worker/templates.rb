@@ -8,8 +8,10 @@ module TaskerWorker
   # (`tasker template check`); here only what is read is checked, and complaints name file and field.
   class Templates
     TemplateStep = Struct.new(:file, :namespace, :task, :version, :name, :handler_class, :handler_config,
-                              :depends_on, :retryable, :retry_limit, :timeout_ms, keyword_init: true)
+                              :depends_on, :retryable, :retry_limit, :max_snoozes,
+                              :timeout_ms, keyword_init: true)
     DEFAULT_RETRY_LIMIT = 3
+    DEFAULT_MAX_SNOOZES = 1000
     DEFAULT_TIMEOUT_S = 30
 
     # +schema+: of the context; nil when the (one) template has none.
@@ -97,6 +99,7 @@ module TaskerWorker
                     handler_config: config, depends_on: dependencies(step, path),
                     retryable: merged.key?('default_retryable') ? data(merged['default_retryable']) : true,
                     retry_limit: number(merged, 'default_retry_limit', DEFAULT_RETRY_LIMIT, path).to_i,
+                    max_snoozes: number(merged, 'max_snoozes', DEFAULT_MAX_SNOOZES, path).to_i,
                     timeout_ms: (number(merged, 'timeout_seconds', DEFAULT_TIMEOUT_S, path) * 1000).round
         ).freeze
       end

@@ -49,7 +49,7 @@ module TaskerWorker
     attribute :context, Wire::Types::Map
   end
 
-  # A finished parent step: its name and its results (nil when it stored none).
+  # A finished step whose results are delivered: its name and its results (nil when it stored none).
   class ParentStep < Value
     attribute :name, Wire::Types::Text
     attribute :results, Wire::Types::Any
@@ -96,7 +96,8 @@ module TaskerWorker
     def set? = !@reason.nil?
   end
 
-  # The attempt at hand. +attempt+ counts from 1; +timeout_ms+ counts from the handler's start;
+  # The attempt at hand. +attempt+ counts every delivery, from 1. +tries_left+ is how many attempts may come
+  # after this one: 0 says that this is the last. +timeout_ms+ counts from the handler's start;
   # +idempotency_key+ is the same for all attempts of a step.
   class Step < Value
     attribute :step_id, Wire::Types::Id
@@ -105,6 +106,7 @@ module TaskerWorker
     attribute :handler_config, Wire::Types::Map
     attribute :attempt, Wire::Types::Ordinal
     attribute :retry_limit, Wire::Types::Ordinal
+    attribute :tries_left, Wire::Types::Count
     attribute :timeout_ms, Wire::Types::Millis
     attribute :idempotency_key, Wire::Types::Text
     attribute :claim_first, Wire::Types::Flag
@@ -145,8 +147,14 @@ module TaskerWorker
       build(Step, :@step_id => request['step_id'], :@name => request['step_name'],
                   :@handler_class => request['handler_class'], :@handler_config => request['handler_config'],
                   :@attempt => metadata['attempt'], :@retry_limit => metadata['retry_limit'],
+                  :@tries_left => tries_left(metadata),
                   :@timeout_ms => metadata['timeout_ms'], :@idempotency_key => metadata['idempotency_key'],
                   :@claim_first => metadata['claim_first'] == true, :@cancel_flag => cancel_flag)
+    end
+
+    # An older orchestrator does not send it; so many there are at least.
+    def tries_left(metadata)
+      metadata['tries_left'] || [metadata['retry_limit'] - metadata['attempt'], 0].max
     end
 
     def build(klass, variables)

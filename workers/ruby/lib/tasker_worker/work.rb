@@ -61,6 +61,8 @@ module TaskerWorker
           window_missed(attempt)
         elsif attempt.reported?
           drop_late_result(attempt, outcome)
+        elsif outcome.snoozed? && !attempt.overdue
+          snooze(attempt, outcome)
         else
           timed_out = attempt.timed_out_with?(outcome)
           outcome = attempt.timeout_outcome(outcome.execution_ms, stopped: true) if timed_out
@@ -343,26 +345,37 @@ module TaskerWorker
     def window_missed(attempt) = hand_back_attempts(attempt.batch, [attempt], 'start_window_missed')
 
     def withdraw(reason, &)
-      (@pool.withdraw(&) + @claims.withdraw(&)).group_by(&:batch).each do |batch, attempts|
-        hand_back_attempts(batch, attempts, reason)
-      end
+      taken = @pool.withdraw(&) + @claims.withdraw(&)
+      taken.group_by(&:batch).each { |batch, attempts| hand_back_attempts(batch, attempts, reason) }
+    end
+
+    # Its handler asked to be called again later.
+    def snooze(attempt, outcome)
+      @log.info('step snoozed', **attempt.log_fields, wait_seconds: outcome.retry_after,
+                                                      reason: outcome.message)
+      keep_rejection(attempt.batch, handed_back([attempt], SNOOZED), outcome.snooze_details)
     end
 
     # Attempts that were accepted and will never start.
-    def hand_back_attempts(batch, attempts, reason)
-      attempts.each do |attempt|
-        batch.handed_back(attempt)
-        @in_flight -= 1
-      end
-      hand_back(batch, attempts.map { |attempt| [attempt.step_id, attempt.number, reason] })
+    def hand_back_attempts(batch, attempts, reason) = hand_back(batch, handed_back(attempts, reason))
+
+    def handed_back(attempts, reason)
+      @in_flight -= attempts.size
+      attempts.each { |attempt| attempt.batch.handed_back(attempt) }
+      attempts.map { |attempt| [attempt.step_id, attempt.number, reason] }
     end
 
     # +rejections+: [[step_id, attempt, reason], …].
-    def hand_back(batch, rejections)
+    def hand_back(batch, steps)
+      @log.info('steps handed back', batch_id: batch.id, reason: steps.first[2], steps: steps.size)
+      keep_rejection(batch, steps)
+    end
+
+    def keep_rejection(batch, rejections, details = {})
       now = @clock.now_ms
-      @log.info('steps handed back', batch_id: batch.id, reason: rejections.first[2], steps: rejections.size)
-      steps = rejections.map { |step_id, attempt,| [step_id, attempt] }
-      frame = keep_and_send(batch, steps, now) { |sequence| @reports.rejected(batch, sequence, rejections) }
+      frame = keep_and_send(batch, rejections.map { |step| step.first(2) }, now) do |sequence|
+        @reports.rejected(batch, sequence, rejections, details)
+      end
       batch.rejections << frame
       close(batch, now) if batch.ended?
     end

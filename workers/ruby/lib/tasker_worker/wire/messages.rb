@@ -37,7 +37,7 @@ module TaskerWorker
         field(:sequence, Types::Ordinal), field(:total_steps, Types::Ordinal),
         field(:created_at, Types::Timestamp),
         field(:idempotency_key, Types::Name), optional(:claim_first, Types::Flag),
-        optional(:traceparent, Types::Name)
+        optional(:traceparent, Types::Name), optional(:tries_left, Types::Count)
       )
       STEP_REQUEST = Record.new(
         field(:step_id, Types::Id), field(:task_id, Types::Id), field(:namespace, Types::Name),
@@ -56,7 +56,8 @@ module TaskerWorker
         optional(:error, Types::Map, record: STEP_ERROR, keep: true), optional(:metadata, Types::Map)
       )
       REJECTED_STEP = Record.new(
-        field(:step_id, Types::Id), field(:attempt, Types::Ordinal), field(:reason, Types::Name)
+        field(:step_id, Types::Id), field(:attempt, Types::Ordinal), field(:reason, Types::Name),
+        optional(:wait_seconds, Types::Seconds), optional(:message, Types::Text)
       )
       ACKED = Record.new(
         field(:batch_id, Types::Uuid), field(:sequences, Types::List, each: Types::Ordinal)
