@@ -82,7 +82,8 @@ CREATE TABLE tasker_handler_keys (
 );
 
 -- A template revision unrolled, so that a task is created by INSERT … SELECT. `position` counts from 1 in
--- topological order; `parent_positions` are smaller than `position`.
+-- topological order; `parent_positions` are smaller than `position`. `result_positions`: ancestors whose results it gets
+-- besides those of its parents.
 CREATE TABLE tasker_task_template_steps (
     task_template_id bigint NOT NULL REFERENCES tasker_task_templates,
     position int NOT NULL,
@@ -96,6 +97,7 @@ CREATE TABLE tasker_task_template_steps (
     on_orphan varchar(16) NOT NULL,
     claim_first boolean NOT NULL,
     parent_positions int[] NOT NULL,
+    result_positions int[] NOT NULL DEFAULT '{}',
     PRIMARY KEY (task_template_id, position),
     CONSTRAINT tasker_task_template_steps_name_unique UNIQUE (task_template_id, name),
     CONSTRAINT tasker_task_template_steps_on_orphan CHECK (on_orphan IN ('retry', 'dead_letter')),
@@ -103,5 +105,6 @@ CREATE TABLE tasker_task_template_steps (
     CONSTRAINT tasker_task_template_steps_timeout CHECK (timeout_ms BETWEEN 1 AND 86400000),
     -- So there is no circle.
     CONSTRAINT tasker_task_template_steps_parents CHECK
-        (position >= 1 AND 1 <= ALL (parent_positions) AND position > ALL (parent_positions))
+        (position >= 1 AND 1 <= ALL (parent_positions) AND position > ALL (parent_positions)
+         AND 1 <= ALL (result_positions) AND position > ALL (result_positions))
 );

@@ -539,12 +539,14 @@ BEGIN
     ), steps AS (
         INSERT INTO tasker_workflow_steps (workflow_step_id, task_id, namespace_id, named_step_id, handler_key,
                 ready_key, priority, shard, retry_limit, remaining_parents, input_bytes, timeout_ms, retryable, claim_first,
-                on_orphan, name, handler_class, next_attempt_at)
+                on_orphan, name, handler_class, next_attempt_at, result_step_ids)
             SELECT i.step_id, i.task_id, i.namespace_id, i.named_step_id, i.handler_key,
                    CASE WHEN i.parent_positions = '{}' AND i.held_until IS NULL THEN i.handler_key END,
                    i.priority, i.shard, i.retry_limit, cardinality(i.parent_positions), i.context_bytes,
                    i.timeout_ms, i.retryable, i.claim_first, i.on_orphan, i.name, i.handler_class,
-                   CASE WHEN i.parent_positions = '{}' THEN i.held_until END
+                   CASE WHEN i.parent_positions = '{}' THEN i.held_until END,
+                   CASE WHEN i.result_positions <> '{}' THEN ARRAY(SELECT p_step_ids[i.base + rp.position]
+                                                                   FROM unnest(i.result_positions) rp(position)) END
             FROM ids i
     ), edges AS (
         INSERT INTO tasker_workflow_step_edges (from_step_id, to_step_id, task_id)
@@ -1645,6 +1647,7 @@ CREATE TABLE public.tasker_workflow_steps (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     results jsonb,
     error jsonb,
+    result_step_ids bigint[],
     CONSTRAINT tasker_workflow_steps_attempts CHECK (((unstarted_attempts >= 0) AND (attempts >= unstarted_attempts) AND (snoozes >= 0) AND (unstarted_attempts >= snoozes))),
     CONSTRAINT tasker_workflow_steps_on_orphan CHECK (((on_orphan)::text = ANY ('{retry,dead_letter}'::text[]))),
     CONSTRAINT tasker_workflow_steps_ready CHECK (((ready_key IS NULL) OR (((state)::text = ANY ('{pending,waiting_for_retry}'::text[])) AND (remaining_parents = 0)))),
@@ -1710,9 +1713,11 @@ BEGIN
     INSERT INTO tasker_task_template_steps
         SELECT p_template, s.position, s.name, ns.named_step_id, s.handler_class, k.handler_key, s.retryable,
                s.retry_limit, s.timeout_ms, s.on_orphan, s.claim_first,
-               ARRAY(SELECT p::int FROM jsonb_array_elements_text(s.parents) p ORDER BY 1)
+               ARRAY(SELECT p::int FROM jsonb_array_elements_text(s.parents) p ORDER BY 1),
+               ARRAY(SELECT p::int FROM jsonb_array_elements_text(coalesce(s.results_from, '[]')) p ORDER BY 1)
         FROM jsonb_to_recordset(p_steps) AS s(position int, name text, handler_class text, dependent_system text,
-             retryable boolean, retry_limit int, timeout_ms bigint, on_orphan text, claim_first boolean, parents jsonb)
+             retryable boolean, retry_limit int, timeout_ms bigint, on_orphan text, claim_first boolean, parents jsonb,
+             results_from jsonb)
         JOIN tasker_dependent_systems d ON d.name = s.dependent_system
         JOIN tasker_named_steps ns ON ns.dependent_system_id = d.dependent_system_id AND ns.name = s.name
         JOIN tasker_handler_keys k ON k.namespace_id = p_namespace AND k.handler_class = s.handler_class;
@@ -1974,7 +1979,10 @@ BEGIN
                 'resolve_manually', v_note, v_now);
     WITH lost AS (
         UPDATE tasker_workflow_steps s SET remaining_parents = s.remaining_parents - 1,
-            input_bytes = least(s.input_bytes::bigint + coalesce(octet_length(v_results::text), 0), 2147483647),
+            input_bytes = least(s.input_bytes::bigint + coalesce(octet_length(v_results::text), 0)
+                + CASE WHEN s.result_step_ids IS NOT NULL AND s.remaining_parents = 1
+                       THEN (SELECT coalesce(sum(octet_length(a.results::text)), 0) FROM tasker_workflow_steps a
+                             WHERE a.workflow_step_id = ANY (s.result_step_ids)) ELSE 0 END, 2147483647),
             ready_key = CASE WHEN s.state = 'pending' AND s.remaining_parents = 1 THEN s.handler_key ELSE s.ready_key END
         WHERE s.workflow_step_id = ANY (v_children)
         RETURNING s.workflow_step_id, s.ready_key)
@@ -2365,9 +2373,13 @@ CREATE FUNCTION public.tasker_step_request(p_step_id bigint, p_task_id bigint) R
     AS $$
     SELECT (SELECT t.context::text FROM tasker_tasks t WHERE t.task_id = p_task_id),
            (SELECT json_object_agg(p.name, p.results)
-            FROM tasker_workflow_step_edges e
-            JOIN tasker_workflow_steps p ON p.workflow_step_id = e.from_step_id AND p.task_id = p_task_id
-            WHERE e.to_step_id = p_step_id AND e.task_id = p_task_id)::text
+            FROM tasker_workflow_steps p
+            WHERE p.workflow_step_id = ANY (
+                      ARRAY(SELECT e.from_step_id FROM tasker_workflow_step_edges e
+                            WHERE e.to_step_id = p_step_id AND e.task_id = p_task_id)
+                      || (SELECT s.result_step_ids FROM tasker_workflow_steps s
+                          WHERE s.workflow_step_id = p_step_id AND s.task_id = p_task_id))
+              AND p.task_id = p_task_id)::text
 $$;
 
 CREATE FUNCTION public.tasker_step_verdict(p_status text, p_report_retryable boolean, p_handler_stopped boolean, p_retryable boolean, p_on_orphan text, p_counted_attempts integer, p_retry_limit integer) RETURNS text
@@ -2494,7 +2506,9 @@ END $$;
 CREATE FUNCTION public.tasker_template_step_problem(p_step jsonb, p_position integer) RETURNS text[]
     LANGUAGE plpgsql IMMUTABLE
     AS $$
-DECLARE v_problem text; v_parents jsonb := p_step -> 'parents';
+DECLARE
+    v_problem text; v_parents jsonb := p_step -> 'parents';
+    v_results_from jsonb := coalesce(p_step -> 'results_from', '[]');
 BEGIN
     IF jsonb_typeof(p_step) <> 'object' THEN
         RETURN ARRAY['', 'must be a JSON object, not ' || jsonb_typeof(p_step)];
@@ -2529,7 +2543,9 @@ BEGIN
         RETURN ARRAY['on_orphan', 'must be retry or dead_letter'];
     ELSIF jsonb_typeof(v_parents) IS DISTINCT FROM 'array' THEN
         RETURN ARRAY['parents', 'must be a list of positions'];
-    ELSIF v_parents = '[]' THEN
+    ELSIF jsonb_typeof(v_results_from) <> 'array' THEN
+        RETURN ARRAY['results_from', 'must be a list of positions'];
+    ELSIF v_parents = '[]' AND v_results_from = '[]' THEN
         RETURN NULL;
     END IF;
     SELECT tasker_integer_problem(p.parent, 1, p_position - 1) INTO v_problem FROM jsonb_array_elements(v_parents) p(parent)
@@ -2540,6 +2556,13 @@ BEGIN
     ELSIF (SELECT count(DISTINCT p.parent::numeric) FROM jsonb_array_elements(v_parents) p(parent))
             < jsonb_array_length(v_parents) THEN
         RETURN ARRAY['parents', 'lists a step twice'];
+    END IF;
+    SELECT tasker_integer_problem(r.position, 1, p_position - 1) INTO v_problem
+        FROM jsonb_array_elements(v_results_from) r(position)
+        WHERE tasker_integer_problem(r.position, 1, p_position - 1) IS NOT NULL LIMIT 1;
+    IF FOUND THEN
+        RETURN ARRAY['results_from', CASE WHEN p_position = 1 THEN 'the first step has no step before it'
+                                          ELSE 'each ' || v_problem || ', a step before this one' END];
     END IF;
     RETURN NULL;
 END $$;
@@ -2984,7 +3007,7 @@ BEGIN
            CASE WHEN p.input_bytes <= p_request_bytes THEN (SELECT json_object_agg(parent.name, parent.results)
             FROM tasker_workflow_steps parent
             WHERE parent.workflow_step_id = ANY (ARRAY(SELECT e.from_step_id FROM tasker_workflow_step_edges e
-                                                       WHERE e.to_step_id = p.step_id AND e.task_id >= p_low_task))
+                                   WHERE e.to_step_id = p.step_id AND e.task_id >= p_low_task) || s.result_step_ids)
               AND parent.task_id >= p_low_task)::text END
     FROM placed p JOIN named n ON n.batch_no = p.batch_no
     CROSS JOIN LATERAL (SELECT s.* FROM tasker_workflow_steps s
@@ -3212,7 +3235,12 @@ BEGIN
            -- takes a step's id for one in 200 and reads all steps instead.
            coalesce((SELECT array_agg(ROW(s.workflow_step_id, s.task_id, s.handler_key, s.namespace_id, s.priority,
                          s.state, s.attempts, s.transition_count, s.timeout_ms, c.parents_done,
-                         least(s.input_bytes + c.bytes, 2147483647)::int,
+                         least(s.input_bytes + c.bytes
+                               + CASE WHEN s.result_step_ids IS NOT NULL AND s.remaining_parents = c.parents_done
+                                      THEN (SELECT coalesce(sum(octet_length(a.results::text)), 0)
+                                            FROM tasker_workflow_steps a
+                                            WHERE a.workflow_step_id = ANY (s.result_step_ids)
+                                              AND a.task_id >= p_low_task) ELSE 0 END, 2147483647)::int,
                          s.state = 'pending' AND s.remaining_parents = c.parents_done)::tasker_turn_candidate)
                      FROM children c
                      CROSS JOIN LATERAL (SELECT s.* FROM tasker_workflow_steps s
@@ -4145,8 +4173,9 @@ CREATE TABLE public.tasker_task_template_steps (
     on_orphan character varying(16) NOT NULL,
     claim_first boolean NOT NULL,
     parent_positions integer[] NOT NULL,
+    result_positions integer[] DEFAULT '{}'::integer[] NOT NULL,
     CONSTRAINT tasker_task_template_steps_on_orphan CHECK (((on_orphan)::text = ANY ((ARRAY['retry'::character varying, 'dead_letter'::character varying])::text[]))),
-    CONSTRAINT tasker_task_template_steps_parents CHECK ((("position" >= 1) AND (1 <= ALL (parent_positions)) AND ("position" > ALL (parent_positions)))),
+    CONSTRAINT tasker_task_template_steps_parents CHECK ((("position" >= 1) AND (1 <= ALL (parent_positions)) AND ("position" > ALL (parent_positions)) AND (1 <= ALL (result_positions)) AND ("position" > ALL (result_positions)))),
     CONSTRAINT tasker_task_template_steps_retry_limit CHECK (((retry_limit >= 1) AND (retry_limit <= 1000))),
     CONSTRAINT tasker_task_template_steps_timeout CHECK (((timeout_ms >= 1) AND (timeout_ms <= 86400000)))
 );
@@ -4351,6 +4380,7 @@ CREATE TABLE public.tasker_workflow_steps_p0 (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     results jsonb,
     error jsonb,
+    result_step_ids bigint[],
     CONSTRAINT tasker_workflow_steps_attempts CHECK (((unstarted_attempts >= 0) AND (attempts >= unstarted_attempts) AND (snoozes >= 0) AND (unstarted_attempts >= snoozes))),
     CONSTRAINT tasker_workflow_steps_on_orphan CHECK (((on_orphan)::text = ANY ('{retry,dead_letter}'::text[]))),
     CONSTRAINT tasker_workflow_steps_ready CHECK (((ready_key IS NULL) OR (((state)::text = ANY ('{pending,waiting_for_retry}'::text[])) AND (remaining_parents = 0)))),
@@ -4390,6 +4420,7 @@ CREATE TABLE public.tasker_workflow_steps_p1000001 (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     results jsonb,
     error jsonb,
+    result_step_ids bigint[],
     CONSTRAINT tasker_workflow_steps_attempts CHECK (((unstarted_attempts >= 0) AND (attempts >= unstarted_attempts) AND (snoozes >= 0) AND (unstarted_attempts >= snoozes))),
     CONSTRAINT tasker_workflow_steps_on_orphan CHECK (((on_orphan)::text = ANY ('{retry,dead_letter}'::text[]))),
     CONSTRAINT tasker_workflow_steps_ready CHECK (((ready_key IS NULL) OR (((state)::text = ANY ('{pending,waiting_for_retry}'::text[])) AND (remaining_parents = 0)))),

@@ -23,6 +23,8 @@ nlohmann::json steps_json(const templates::Template& definition) {
         const int position = static_cast<int>(positions.size()) + 1;
         nlohmann::json parents = nlohmann::json::array();
         for (const auto& parent : step.depends_on) parents.push_back(positions.at(parent));
+        nlohmann::json results_from = nlohmann::json::array();
+        for (const auto& ancestor : step.results_from) results_from.push_back(positions.at(ancestor));
         positions.emplace(step.name, position);
         steps.push_back({{"position", position},
                          {"name", step.name},
@@ -34,7 +36,8 @@ nlohmann::json steps_json(const templates::Template& definition) {
                          {"timeout_ms", timeout_ms(step)},
                          {"on_orphan", templates::to_string(step.on_orphan)},
                          {"claim_first", step.claim_first},
-                         {"parents", std::move(parents)}});
+                         {"parents", std::move(parents)},
+                         {"results_from", std::move(results_from)}});
     }
     return steps;
 }

@@ -31,6 +31,7 @@ void print_facts(const Context& context, const Json& step) {
                              cell_text(step["task_state"])));
     fact("handler", cell_text(step["handler_class"]));
     fact("depends on", names_text(step["depends_on"]));
+    fact("results of", names_text(step["results_from"]));
     // Attempts that no worker has started do not count.
     fact("attempts",
          fmt::format("{} of {}{}",

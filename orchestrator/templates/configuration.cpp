@@ -31,6 +31,7 @@ json step_configuration(const StepTemplate& step) {
         {"handler_class", step.handler_class},
         {"handler_config", step.handler_config},
         {"depends_on_steps", step.depends_on},
+        {"results_from", step.results_from},
         {"default_retryable", step.retryable},
         {"default_retry_limit", step.retry_limit},
         {"retry_backoff",
@@ -88,6 +89,7 @@ StepTemplate step_from(const json& map, const std::string& path) {
     step.description = read<std::string>(map, at, "description", "");
     step.handler_config = read<json>(map, at, "handler_config", json::object());
     step.depends_on = read<std::vector<std::string>>(map, at, "depends_on_steps", std::vector<std::string>{});
+    step.results_from = read<std::vector<std::string>>(map, at, "results_from", std::vector<std::string>{});
     step.retryable = read<bool>(map, at, "default_retryable", step.retryable);
     step.retry_limit = read_int(map, at, "default_retry_limit", step.retry_limit);
     const json backoff = read<json>(map, at, "retry_backoff", json::object());

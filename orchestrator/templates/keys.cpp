@@ -199,6 +199,11 @@ std::vector<Key> step_keys() {
         optional("depends_on_steps", names, "The steps that must be complete before this one starts.",
                  Json::array(), {"reserve", "validate"}),
         optional("depends_on_step", step_name, "The same for a single step.", nullptr, "validate"),
+        optional(
+            "results_from", names,
+            "Steps further back whose results the handler gets besides those of its direct parents. Each must "
+            "be an ancestor: a step that this one depends on through others.",
+            Json::array(), {"plan"}),
     };
     for (Key& one : shared_keys()) keys.push_back(std::move(one));
     return keys;
@@ -219,7 +224,7 @@ std::vector<Key> override_keys(KeyMap map) {
         one.value["description"] = fmt::format("The older spelling of `default_{}`.", one.name);
         keys.push_back(std::move(one));
     }
-    for (const char* dependency : {"depends_on_steps", "depends_on_step"})
+    for (const char* dependency : {"depends_on_steps", "depends_on_step", "results_from"})
         keys.push_back({dependency, KeyUse::refused, {}, std::string(kOneShape)});
     return keys;
 }

@@ -11,6 +11,7 @@
 #include "orchestrator/templates/context_validator.hpp"
 #include "orchestrator/templates/convert.hpp"
 #include "orchestrator/templates/keys.hpp"
+#include "orchestrator/templates/results_from.hpp"
 #include "orchestrator/templates/schema_check.hpp"
 #include "orchestrator/templates/step_reader.hpp"
 
@@ -309,6 +310,8 @@ class TemplateLoader {
         }
         const core::StepOrder ordered = core::order_steps(parents);
         for (const std::vector<std::size_t>& cycle : ordered.cycles) report_cycle(cycle);
+        if (ordered.cycles.empty())
+            take_results_from(sources_, {parents, ordered.order, by_name_, names_}, problems_);
         result_.steps.reserve(ordered.order.size());
         for (const std::size_t index : ordered.order)
             result_.steps.push_back(std::move(sources_[index].step));

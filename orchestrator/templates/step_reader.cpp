@@ -92,37 +92,42 @@ void read_backoff(const Located& value, Backoff& backoff, ProblemList& problems)
     report_keys(map, KeyMap::backoff, problems);
 }
 
-void add_dependency(const Located& value, StepSource& target, ProblemList& problems) {
+void add_name(const Located& value, std::vector<Dependency>& target, ProblemList& problems) {
     const auto name = yaml::read_text(value, 1, kNameBytesMax, problems);
     if (!name) return;
-    for (const Dependency& known : target.dependencies) {
+    for (const Dependency& known : target) {
         if (known.name != *name) continue;
         problems.error(
             value.node.line, value.node.column, value.path,
             fmt::format("{} is listed twice, first in line {}.", in_quotes(*name), known.place.line));
         return;
     }
-    target.dependencies.push_back({*name, place_of(value)});
+    target.push_back({*name, place_of(value)});
 }
 
-void read_dependencies(MapReader& map, StepSource& target, ProblemList& problems) {
-    if (const YamlNode* one = map.get("depends_on_step"))
-        add_dependency(map.at("depends_on_step", *one), target, problems);
-    const YamlNode* list = map.get("depends_on_steps");
+void read_names(MapReader& map, const char* key, std::vector<Dependency>& target, ProblemList& problems) {
+    const YamlNode* list = map.get(key);
     if (list == nullptr) return;
-    const Located value = map.at("depends_on_steps", *list);
+    const Located value = map.at(key, *list);
     if (list->kind != YamlNode::Kind::sequence) {
         if (list->kind == YamlNode::Kind::map) {
             problems.error(list->line, list->column, value.path,
                            "Expected a list of step names, found a map.");
         } else {
-            add_dependency(value, target, problems);
+            add_name(value, target, problems);
         }
         return;
     }
     for (std::size_t index = 0; index < list->items.size(); ++index) {
-        add_dependency({list->items[index], yaml::item_path(value.path, index)}, target, problems);
+        add_name({list->items[index], yaml::item_path(value.path, index)}, target, problems);
     }
+}
+
+void read_dependencies(MapReader& map, StepSource& target, ProblemList& problems) {
+    if (const YamlNode* one = map.get("depends_on_step"))
+        add_name(map.at("depends_on_step", *one), target.dependencies, problems);
+    read_names(map, "depends_on_steps", target.dependencies, problems);
+    read_names(map, "results_from", target.results_from, problems);
 }
 
 // The fields that a step and an override share; only those that are written change `target`.

@@ -31,6 +31,7 @@ struct StepSource {
     Place place;
     Place name_place;
     std::vector<Dependency> dependencies;
+    std::vector<Dependency> results_from;
     std::optional<Place> retry_limit;
     std::optional<Place> retryable;
     std::optional<Place> backoff;

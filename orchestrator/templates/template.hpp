@@ -75,6 +75,7 @@ struct StepTemplate {
     std::string handler_class;
     nlohmann::json handler_config = nlohmann::json::object();
     std::vector<std::string> depends_on;
+    std::vector<std::string> results_from;  // ancestors whose results it gets besides its parents'
     bool retryable = true;
     std::int32_t retry_limit = 3;
     Backoff backoff;

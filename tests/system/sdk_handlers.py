@@ -2,7 +2,7 @@
 
 import os
 
-from tasker_worker import RetryableError, SnoozeError, StepHandler, handler
+from tasker_worker import PermanentError, RetryableError, SnoozeError, StepHandler, handler
 
 
 @handler("Sdk::SnoozeHandler")
@@ -23,3 +23,16 @@ class FailHandler(StepHandler):
         if step.tries_left > 0:
             raise RetryableError(f"{step.tries_left} left", retry_after=0)
         return {"attempt": step.attempt, "retry_limit": step.retry_limit}
+
+
+@handler("Sdk::AskHandler")
+class AskHandler(StepHandler):
+    """Tells what was delivered to it, unless it is told to fail."""
+
+    def process(self, task, sequence, step):
+        if step.name in task.context.get("fail", []):
+            raise PermanentError("told to")
+        ask = task.context.get("ask")
+        if step.name == "publish" and ask:
+            return {"asked": sequence.get_results(ask)}
+        return {"by": step.name, "got": dict(sequence.previous_results)}

@@ -21,4 +21,16 @@ module Sdk
       { 'attempt' => step.attempt, 'retry_limit' => step.retry_limit }
     end
   end
+
+  # Tells what was delivered to it, unless it is told to fail.
+  class AskHandler < TaskerWorker::StepHandler
+    def process(task, sequence, step)
+      raise TaskerWorker::PermanentError, 'told to' if task.context.fetch('fail', []).include?(step.name)
+
+      ask = task.context['ask']
+      return { 'asked' => sequence.get_results(ask) } if step.name == 'publish' && ask
+
+      { 'by' => step.name, 'got' => sequence.previous_results }
+    end
+  end
 end

@@ -74,7 +74,11 @@ def test_templates_of_the_pages_fit_the_schema() -> None:
 def template_with(part: str | None, name: str, value: Any) -> dict[str, Any]:
     """A good template with this key in a map of this kind."""
     step: dict[str, Any] = {"name": "charge", "handler_class": "Orders::ChargeHandler"}
-    others = [{"name": one, "handler_class": "H"} for one in ("greet", "reserve", "validate")]
+    others: list[dict[str, Any]] = [
+        {"name": one, "handler_class": "H"} for one in ("plan", "greet", "reserve", "validate")
+    ]
+    if name == "results_from":  # the step needs an ancestor: plan → reserve → charge
+        others[2]["depends_on_steps"], step["depends_on_steps"] = ["plan"], ["reserve"]
     template: dict[str, Any] = {
         "name": "t",
         "namespace_name": "n",

@@ -57,7 +57,10 @@ BEGIN
                 'resolve_manually', v_note, v_now);
     WITH lost AS (
         UPDATE tasker_workflow_steps s SET remaining_parents = s.remaining_parents - 1,
-            input_bytes = least(s.input_bytes::bigint + coalesce(octet_length(v_results::text), 0), 2147483647),
+            input_bytes = least(s.input_bytes::bigint + coalesce(octet_length(v_results::text), 0)
+                + CASE WHEN s.result_step_ids IS NOT NULL AND s.remaining_parents = 1
+                       THEN (SELECT coalesce(sum(octet_length(a.results::text)), 0) FROM tasker_workflow_steps a
+                             WHERE a.workflow_step_id = ANY (s.result_step_ids)) ELSE 0 END, 2147483647),
             ready_key = CASE WHEN s.state = 'pending' AND s.remaining_parents = 1 THEN s.handler_key ELSE s.ready_key END
         WHERE s.workflow_step_id = ANY (v_children)
         RETURNING s.workflow_step_id, s.ready_key)

@@ -20,12 +20,14 @@ BEGIN
     ), steps AS (
         INSERT INTO tasker_workflow_steps (workflow_step_id, task_id, namespace_id, named_step_id, handler_key,
                 ready_key, priority, shard, retry_limit, remaining_parents, input_bytes, timeout_ms, retryable, claim_first,
-                on_orphan, name, handler_class, next_attempt_at)
+                on_orphan, name, handler_class, next_attempt_at, result_step_ids)
             SELECT i.step_id, i.task_id, i.namespace_id, i.named_step_id, i.handler_key,
                    CASE WHEN i.parent_positions = '{}' AND i.held_until IS NULL THEN i.handler_key END,
                    i.priority, i.shard, i.retry_limit, cardinality(i.parent_positions), i.context_bytes,
                    i.timeout_ms, i.retryable, i.claim_first, i.on_orphan, i.name, i.handler_class,
-                   CASE WHEN i.parent_positions = '{}' THEN i.held_until END
+                   CASE WHEN i.parent_positions = '{}' THEN i.held_until END,
+                   CASE WHEN i.result_positions <> '{}' THEN ARRAY(SELECT p_step_ids[i.base + rp.position]
+                                                                   FROM unnest(i.result_positions) rp(position)) END
             FROM ids i
     ), edges AS (
         INSERT INTO tasker_workflow_step_edges (from_step_id, to_step_id, task_id)

@@ -25,9 +25,11 @@ BEGIN
     INSERT INTO tasker_task_template_steps
         SELECT p_template, s.position, s.name, ns.named_step_id, s.handler_class, k.handler_key, s.retryable,
                s.retry_limit, s.timeout_ms, s.on_orphan, s.claim_first,
-               ARRAY(SELECT p::int FROM jsonb_array_elements_text(s.parents) p ORDER BY 1)
+               ARRAY(SELECT p::int FROM jsonb_array_elements_text(s.parents) p ORDER BY 1),
+               ARRAY(SELECT p::int FROM jsonb_array_elements_text(coalesce(s.results_from, '[]')) p ORDER BY 1)
         FROM jsonb_to_recordset(p_steps) AS s(position int, name text, handler_class text, dependent_system text,
-             retryable boolean, retry_limit int, timeout_ms bigint, on_orphan text, claim_first boolean, parents jsonb)
+             retryable boolean, retry_limit int, timeout_ms bigint, on_orphan text, claim_first boolean, parents jsonb,
+             results_from jsonb)
         JOIN tasker_dependent_systems d ON d.name = s.dependent_system
         JOIN tasker_named_steps ns ON ns.dependent_system_id = d.dependent_system_id AND ns.name = s.name
         JOIN tasker_handler_keys k ON k.namespace_id = p_namespace AND k.handler_class = s.handler_class;

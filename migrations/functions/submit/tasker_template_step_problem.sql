@@ -1,9 +1,12 @@
 -- What is wrong with one step of a template that is to be registered, the p_position-th of its list.
+-- That `results_from` are ancestors is the caller's to check: it takes the whole graph.
 -- Reads no table. Returns {field, sentence}, null when nothing is wrong. Raises nothing.
 -- Called by tasker_template_problem.
 CREATE OR REPLACE FUNCTION tasker_template_step_problem(p_step jsonb, p_position int) RETURNS text[]
 LANGUAGE plpgsql IMMUTABLE AS $$
-DECLARE v_problem text; v_parents jsonb := p_step -> 'parents';
+DECLARE
+    v_problem text; v_parents jsonb := p_step -> 'parents';
+    v_results_from jsonb := coalesce(p_step -> 'results_from', '[]');
 BEGIN
     IF jsonb_typeof(p_step) <> 'object' THEN
         RETURN ARRAY['', 'must be a JSON object, not ' || jsonb_typeof(p_step)];
@@ -38,7 +41,9 @@ BEGIN
         RETURN ARRAY['on_orphan', 'must be retry or dead_letter'];
     ELSIF jsonb_typeof(v_parents) IS DISTINCT FROM 'array' THEN
         RETURN ARRAY['parents', 'must be a list of positions'];
-    ELSIF v_parents = '[]' THEN
+    ELSIF jsonb_typeof(v_results_from) <> 'array' THEN
+        RETURN ARRAY['results_from', 'must be a list of positions'];
+    ELSIF v_parents = '[]' AND v_results_from = '[]' THEN
         RETURN NULL;
     END IF;
     SELECT tasker_integer_problem(p.parent, 1, p_position - 1) INTO v_problem FROM jsonb_array_elements(v_parents) p(parent)
@@ -49,6 +54,13 @@ BEGIN
     ELSIF (SELECT count(DISTINCT p.parent::numeric) FROM jsonb_array_elements(v_parents) p(parent))
             < jsonb_array_length(v_parents) THEN
         RETURN ARRAY['parents', 'lists a step twice'];
+    END IF;
+    SELECT tasker_integer_problem(r.position, 1, p_position - 1) INTO v_problem
+        FROM jsonb_array_elements(v_results_from) r(position)
+        WHERE tasker_integer_problem(r.position, 1, p_position - 1) IS NOT NULL LIMIT 1;
+    IF FOUND THEN
+        RETURN ARRAY['results_from', CASE WHEN p_position = 1 THEN 'the first step has no step before it'
+                                          ELSE 'each ' || v_problem || ', a step before this one' END];
     END IF;
     RETURN NULL;
 END $$;

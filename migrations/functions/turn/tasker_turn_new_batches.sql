@@ -66,7 +66,7 @@ BEGIN
            CASE WHEN p.input_bytes <= p_request_bytes THEN (SELECT json_object_agg(parent.name, parent.results)
             FROM tasker_workflow_steps parent
             WHERE parent.workflow_step_id = ANY (ARRAY(SELECT e.from_step_id FROM tasker_workflow_step_edges e
-                                                       WHERE e.to_step_id = p.step_id AND e.task_id >= p_low_task))
+                                   WHERE e.to_step_id = p.step_id AND e.task_id >= p_low_task) || s.result_step_ids)
               AND parent.task_id >= p_low_task)::text END
     FROM placed p JOIN named n ON n.batch_no = p.batch_no
     CROSS JOIN LATERAL (SELECT s.* FROM tasker_workflow_steps s

@@ -87,7 +87,12 @@ BEGIN
            -- takes a step's id for one in 200 and reads all steps instead.
            coalesce((SELECT array_agg(ROW(s.workflow_step_id, s.task_id, s.handler_key, s.namespace_id, s.priority,
                          s.state, s.attempts, s.transition_count, s.timeout_ms, c.parents_done,
-                         least(s.input_bytes + c.bytes, 2147483647)::int,
+                         least(s.input_bytes + c.bytes
+                               + CASE WHEN s.result_step_ids IS NOT NULL AND s.remaining_parents = c.parents_done
+                                      THEN (SELECT coalesce(sum(octet_length(a.results::text)), 0)
+                                            FROM tasker_workflow_steps a
+                                            WHERE a.workflow_step_id = ANY (s.result_step_ids)
+                                              AND a.task_id >= p_low_task) ELSE 0 END, 2147483647)::int,
                          s.state = 'pending' AND s.remaining_parents = c.parents_done)::tasker_turn_candidate)
                      FROM children c
                      CROSS JOIN LATERAL (SELECT s.* FROM tasker_workflow_steps s

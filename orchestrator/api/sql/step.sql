@@ -4,6 +4,8 @@ SELECT row_to_json(x)::text FROM (
            (SELECT coalesce(json_agg(p.name ORDER BY p.workflow_step_id), '[]')
             FROM tasker_workflow_step_edges e JOIN tasker_workflow_steps p ON p.workflow_step_id = e.from_step_id
             WHERE e.to_step_id = s.workflow_step_id) AS depends_on,
+           (SELECT coalesce(json_agg(p.name ORDER BY p.workflow_step_id), '[]') FROM tasker_workflow_steps p
+            WHERE p.workflow_step_id = ANY (s.result_step_ids)) AS results_from,
            (SELECT coalesce(json_agg(row_to_json(a) ORDER BY a.attempt, a.batch_id), '[]')
             FROM tasker_step_attempts(s.workflow_step_id) a) AS attempt_history,
            tasker_max_snoozes(s.task_id, s.name) AS max_snoozes,

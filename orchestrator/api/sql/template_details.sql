@@ -9,7 +9,11 @@ SELECT row_to_json(x)::text FROM (
                        'depends_on', (SELECT coalesce(json_agg(p.name ORDER BY p.position), '[]')
                                       FROM tasker_task_template_steps p
                                       WHERE p.task_template_id = s.task_template_id
-                                        AND p.position = ANY (s.parent_positions))) ORDER BY s.position)
+                                        AND p.position = ANY (s.parent_positions)),
+                       'results_from', (SELECT coalesce(json_agg(p.name ORDER BY p.position), '[]')
+                                        FROM tasker_task_template_steps p
+                                        WHERE p.task_template_id = s.task_template_id
+                                          AND p.position = ANY (s.result_positions))) ORDER BY s.position)
             FROM tasker_task_template_steps s WHERE s.task_template_id = tt.task_template_id) AS steps,
            (SELECT json_agg(json_build_object('revision', r.revision, 'digest', r.digest,
                        'created_at', r.created_at) ORDER BY r.revision)

@@ -30,11 +30,11 @@ TEST(Configuration, SpellsOutEveryValue) {
         {"name": "check", "description": "", "handler_class": "G", "handler_config": {}, "depends_on_steps": [],
          "default_retryable": false, "default_retry_limit": 3,
          "retry_backoff": {"base_seconds": 1.0, "multiplier": 2.0, "max_seconds": 300.0, "jitter": 0.1},
-         "max_retry_after_seconds": 86400.0, "max_snoozes": 1000, "timeout_seconds": 30.0, "on_orphan": "retry", "claim_first": false, "dependent_system": "default"},
+         "max_retry_after_seconds": 86400.0, "max_snoozes": 1000, "results_from": [], "timeout_seconds": 30.0, "on_orphan": "retry", "claim_first": false, "dependent_system": "default"},
         {"name": "pay", "description": "", "handler_class": "H", "handler_config": {"a": ["x", null], "b": 1.5},
          "depends_on_steps": ["check"], "default_retryable": true, "default_retry_limit": 5,
          "retry_backoff": {"base_seconds": 0.1, "multiplier": 2.0, "max_seconds": 300.0, "jitter": 0.1},
-         "max_retry_after_seconds": 7200.0, "max_snoozes": 1000, "timeout_seconds": 0.25, "on_orphan": "dead_letter", "claim_first": true, "dependent_system": "default"}
+         "max_retry_after_seconds": 7200.0, "max_snoozes": 1000, "results_from": [], "timeout_seconds": 0.25, "on_orphan": "dead_letter", "claim_first": true, "dependent_system": "default"}
       ]})"));
 }
 

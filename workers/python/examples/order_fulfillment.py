@@ -35,7 +35,7 @@ def reference(prefix, step):
 
 
 def parent(sequence, name):
-    """The results of a direct parent that must have left some."""
+    """The results of a step that must have left some."""
     results = sequence.get_results(name)
     if results is None:
         raise NotFoundError(f"step {name} left no results", resource_type="step_results")
@@ -77,18 +77,16 @@ class ValidateOrder(StepHandler):
 
 @handler("OrderFulfillment::StepHandlers::ReserveInventoryHandler")
 class ReserveInventory(StepHandler):
-    """Reserves the goods. Passes the total on, since a step sees the results of its direct parents only."""
+    """Reserves the goods."""
 
     def process(self, task, sequence, step):
         simulate(step)
-        validated = parent(sequence, "validate_order")
         return {
             "reservation_id": reference("res", step),
             "items": [
                 {"sku": item.get("sku"), "quantity": item["quantity"], "reserved": True}
                 for item in task.context["items"]
             ],
-            "order_total_cents": validated["order_total_cents"],
         }
 
 
@@ -99,7 +97,7 @@ class ProcessPayment(StepHandler):
 
     def process(self, task, sequence, step):
         simulate(step)
-        reserved = parent(sequence, "reserve_inventory")
+        validated = parent(sequence, "validate_order")  # by results_from
         payment = task.context.get("payment") or {}
         if payment.get("card_token") == "tok_declined":
             raise PermanentError("the card was declined", error_code="card_declined")
@@ -109,7 +107,7 @@ class ProcessPayment(StepHandler):
             )
         return {
             "payment_id": reference("pay", step),
-            "amount_cents": reserved["order_total_cents"],
+            "amount_cents": validated["order_total_cents"],
             "method": payment.get("method"),
             "status": "captured",
         }

@@ -22,6 +22,7 @@ class TemplateStep:
     handler_class: str
     handler_config: Mapping[str, Any]
     depends_on: Tuple[str, ...] = ()
+    results_from: Tuple[str, ...] = ()
     retryable: bool = True
     retry_limit: int = 3
     max_snoozes: int = 1000
@@ -145,20 +146,29 @@ def _step(step: Dict[str, Any], source: str, where: str) -> TemplateStep:
     config = _data(step, "handler_config", {})
     if not isinstance(config, dict):
         raise _bad(source, where + "handler_config", "must be a mapping")
-    parents = step.get("depends_on_steps") or []
-    parents = list(parents) if isinstance(parents, list) else [parents]
+    parents = _names(step, "depends_on_steps")
     if step.get("depends_on_step"):
         parents.append(step["depends_on_step"])
     return TemplateStep(
         name=_text(step, "name", source, where),
         handler_class=_text(step, "handler_class", source, where),
         handler_config=config,
-        depends_on=tuple(dict.fromkeys(filter(None, map(yaml_text.spelling, parents)))),
+        depends_on=_spelled(parents),
+        results_from=_spelled(_names(step, "results_from")),
         retryable=_data(step, "default_retryable", True) is not False,
         retry_limit=int(_number(step, "default_retry_limit", 3, source, where)),
         max_snoozes=int(_number(step, "max_snoozes", 1000, source, where)),
         timeout_seconds=_number(step, "timeout_seconds", 30.0, source, where),
     )
+
+
+def _names(step: Dict[str, Any], key: str) -> List[Any]:
+    found = step.get(key) or []
+    return list(found) if isinstance(found, list) else [found]
+
+
+def _spelled(names: List[Any]) -> Tuple[str, ...]:
+    return tuple(dict.fromkeys(filter(None, map(yaml_text.spelling, names))))
 
 
 def _data(mapping: Mapping[str, Any], key: str, default: Any) -> Any:

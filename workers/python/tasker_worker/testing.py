@@ -13,7 +13,7 @@
 import json
 import os
 import re
-from typing import Any, Callable, Dict, List, Mapping, Optional, Union, cast
+from typing import Any, Callable, Dict, List, Mapping, Optional, Set, Union, cast
 
 from . import handlers, settings, templates
 from .clock import utc_timestamp
@@ -118,12 +118,14 @@ def run_template(
     _check_context(loaded, context or {})
     stories: Dict[str, StepStory] = {}
     order: List[str] = []
-    for number, step in enumerate(_in_order(loaded), start=1):
+    in_order = _in_order(loaded)
+    _check_results_from(loaded, in_order)
+    for number, step in enumerate(in_order, start=1):
         if all(stories[name].state == "complete" for name in step.depends_on):
             order.append(step.name)
-            parents = {name: stories[name].results for name in step.depends_on}
+            delivered = {name: stories[name].results for name in (*step.depends_on, *step.results_from)}
             found = _handler_of(loaded, step, stubs or {})
-            stories[step.name] = _run_to_end(loaded, step, number, found, context or {}, parents)
+            stories[step.name] = _run_to_end(loaded, step, number, found, context or {}, delivered)
         else:
             open_parents = tuple(name for name in step.depends_on if stories[name].state != "complete")
             stories[step.name] = StepStory(step.name, "pending", 0, None, waits_for=open_parents)
@@ -141,6 +143,19 @@ def _check_stubs(template: Template, stubs: Mapping[str, Any]) -> None:
                 f"; a stub has the name of its step: {', '.join(same)}" if same else did_you_mean(name, names)
             )
             raise ConfigurationError(f"template {template.source}: there is no step {name} to stub{hint}")
+
+
+def _check_results_from(template: Template, in_order: List[TemplateStep]) -> None:
+    ancestors: Dict[str, Set[str]] = {}
+    for step in in_order:
+        ancestors[step.name] = set(step.depends_on).union(*(ancestors[name] for name in step.depends_on))
+        for name in step.results_from:
+            if name not in ancestors[step.name]:
+                hint = did_you_mean(name, sorted(ancestors[step.name]))
+                raise ConfigurationError(
+                    f"template {template.source}: step {step.name}: results_from names {name},"
+                    f" which is no ancestor of it{hint}"
+                )
 
 
 def _check_context(template: Template, context: Mapping[str, Any]) -> None:

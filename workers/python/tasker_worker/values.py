@@ -85,7 +85,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class ParentStep:
-    """A direct parent as `find_step_by_name` shows it; `results` is None when it stored none."""
+    """A step as `find_step_by_name` shows it; `results` is None when it stored none."""
 
     name: str
     results: Any
@@ -93,29 +93,31 @@ class ParentStep:
 
 @dataclass(frozen=True)
 class Sequence:
-    """The step's place in its batch, and what its direct parents returned."""
+    """The step's place in its batch, and the results of its direct parents and of its `results_from`."""
 
     sequence_number: int
     total_steps: int
     previous_results: Mapping[str, Any]
 
     def get_results(self, name: str) -> Any:
-        """The results of the direct parent `name`; None when it stored none.
+        """The results of the step `name`; None when it stored none.
 
-        NotFoundError (the step ends in error) when it is no direct parent: a misspelt name must not put None
-        into what is stored. `find_step_by_name` asks without that.
+        NotFoundError (the step ends in error) when they are not delivered, since it is neither a direct
+        parent nor in the template's `results_from`: a misspelt name must not put None into what is stored.
+        `find_step_by_name` asks without that.
         """
         try:
             return self.previous_results[name]
         except KeyError:
             known = ", ".join(sorted(self.previous_results)) or "none, since this step has no parents"
             raise NotFoundError(
-                f"{name!r:.200} is no direct parent of this step; there are results of: {known}",
+                f"{name!r:.200} is neither a direct parent of this step nor in its results_from;"
+                f" there are results of: {known}",
                 resource_type="step_results",
             ) from None
 
     def find_step_by_name(self, name: str) -> Optional[ParentStep]:
-        """The direct parent `name` with its results, or None when it is no direct parent."""
+        """The step `name` with its results, or None when they are not delivered."""
         if name not in self.previous_results:
             return None
         return ParentStep(name, self.previous_results[name])

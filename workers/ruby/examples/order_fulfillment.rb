@@ -68,19 +68,16 @@ module OrderFulfillment
       end
     end
 
-    # Reserves the goods under an id that every attempt computes alike. Passes the total on, since a
-    # step sees the results of its direct parents only.
+    # Reserves the goods under an id that every attempt computes alike.
     class ReserveInventoryHandler < TaskerWorker::StepHandler
       include Support
 
-      def process(task, sequence, step)
+      def process(task, _sequence, step)
         simulate(step)
-        validated = parent(sequence, 'validate_order')
         items = task.context['items'].map do |item|
           { 'sku' => item['sku'], 'quantity' => item['quantity'], 'reserved' => true }
         end
-        { 'reservation_id' => reference('res', step), 'items' => items,
-          'order_total_cents' => validated['order_total_cents'] }
+        { 'reservation_id' => reference('res', step), 'items' => items }
       end
     end
 
@@ -91,10 +88,10 @@ module OrderFulfillment
 
       def process(task, sequence, step)
         simulate(step)
-        reserved = parent(sequence, 'reserve_inventory')
+        validated = parent(sequence, 'validate_order') # by results_from
         token = task.context.dig('payment', 'card_token')
         charge(token, step)
-        { 'payment_id' => reference('pay', step), 'amount_cents' => reserved['order_total_cents'],
+        { 'payment_id' => reference('pay', step), 'amount_cents' => validated['order_total_cents'],
           'method' => task.context.dig('payment', 'method'), 'status' => 'captured' }
       end
 

@@ -47,7 +47,8 @@ def test_a_step_that_is_no_direct_parent_has_no_results():
     result = run_step(asks, previous_results={"pay": 1, "log": None})
     assert (result.status, result.error["error_type"]) == ("error", "NotFoundError")
     assert result.error["message"] == (
-        "'plan' is no direct parent of this step; there are results of: log, pay"
+        "'plan' is neither a direct parent of this step nor in its results_from;"
+        " there are results of: log, pay"
     )
     assert "this step has no parents" in run_step(asks).error["message"]
 

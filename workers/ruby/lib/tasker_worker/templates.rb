@@ -8,7 +8,7 @@ module TaskerWorker
   # (`tasker template check`); here only what is read is checked, and complaints name file and field.
   class Templates
     TemplateStep = Struct.new(:file, :namespace, :task, :version, :name, :handler_class, :handler_config,
-                              :depends_on, :retryable, :retry_limit, :max_snoozes,
+                              :depends_on, :results_from, :retryable, :retry_limit, :max_snoozes,
                               :timeout_ms, keyword_init: true)
     DEFAULT_RETRY_LIMIT = 3
     DEFAULT_MAX_SNOOZES = 1000
@@ -96,7 +96,9 @@ module TaskerWorker
         merged = step.merge(override).merge(aliases.compact)
         TemplateStep.new(
           **common, name: spelling(step, 'name', path), handler_class: handler_class(step, override, path),
-                    handler_config: config, depends_on: dependencies(step, path),
+                    handler_config: config,
+                    depends_on: dependencies(step, path, 'depends_on_step', 'depends_on_steps'),
+                    results_from: dependencies(step, path, 'results_from'),
                     retryable: merged.key?('default_retryable') ? data(merged['default_retryable']) : true,
                     retry_limit: number(merged, 'default_retry_limit', DEFAULT_RETRY_LIMIT, path).to_i,
                     max_snoozes: number(merged, 'max_snoozes', DEFAULT_MAX_SNOOZES, path).to_i,
@@ -108,10 +110,10 @@ module TaskerWorker
         spelling(override.key?('handler_class') ? override : step, 'handler_class', path, lenient: lenient)
       end
 
-      def dependencies(step, path)
-        step.values_at('depends_on_step', 'depends_on_steps').compact.flat_map do |value|
+      def dependencies(step, path, *keys)
+        step.values_at(*keys).compact.flat_map do |value|
           Array(value.is_a?(YamlText::Scalar) ? [value] : value).map do |item|
-            guarded { YamlText.spelling(item, @env) } || refuse("#{path}.depends_on_steps", 'must hold names')
+            guarded { YamlText.spelling(item, @env) } || refuse("#{path}.#{keys.last}", 'must hold names')
           end
         end
       end

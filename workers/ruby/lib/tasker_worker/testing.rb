@@ -61,14 +61,16 @@ module TaskerWorker
     # before a retry is not waited for), and again after each snooze, up to its max_snoozes. +stubs+ stand for
     # the handlers of the steps they name: an output, a callable of (task, sequence, step), a class, or an
     # exception that each attempt raises. Raises ConfigurationError for a missing handler, a cycle, a stub
-    # that names no step, and a context that the schema refuses.
+    # that names no step, results_from of no ancestor, and a context that the schema refuses.
     def run_template(file, context: {}, environment: nil, stubs: {}, env: ENV)
       template = Templates.load_file(file, environment: environment, env: env)
       stubs = stubs.transform_keys(&:to_s)
       check_stubs(template, stubs, file)
       check_context(template, context, file)
       runs = {}
-      ordered(template.steps, file).each_with_index do |step, index|
+      in_order = ordered(template.steps, file)
+      check_results_from(in_order, file)
+      in_order.each_with_index do |step, index|
         runs[step.name] = run_or_wait(step, runs, stubs, context: context, step_id: index + 1)
       end
       complete = runs.each_value.all? { |run| run.state == 'complete' }
@@ -79,7 +81,7 @@ module TaskerWorker
 
     def run_or_wait(step, runs, stubs, **given)
       open = step.depends_on.reject { |name| runs.fetch(name).state == 'complete' }
-      previous = step.depends_on.to_h { |name| [name, runs.fetch(name).output] }
+      previous = (step.depends_on + step.results_from).to_h { |name| [name, runs.fetch(name).output] }
       return run_to_end(step, handler_of(step, stubs), previous_results: previous, **given) if open.empty?
 
       StepRun.new(name: step.name, state: 'pending', attempts: 0, history: [], waits_for: open, snoozes: 0)
@@ -130,6 +132,18 @@ module TaskerWorker
         hint = "; a stub has the name of its step: #{same.join(', ')}" unless same.empty?
         hint ||= Handlers.did_you_mean(name, names)
         raise ConfigurationError, "#{file}: there is no step #{name} to stub#{hint}"
+      end
+    end
+
+    def check_results_from(in_order, file)
+      ancestors = {}
+      in_order.each do |step|
+        ancestors[step.name] = step.depends_on | step.depends_on.flat_map { |name| ancestors.fetch(name) }
+        missing = (step.results_from - ancestors[step.name]).first or next
+
+        hint = Handlers.did_you_mean(missing, ancestors[step.name])
+        raise ConfigurationError, "#{file}: step #{step.name}: results_from names #{missing}, which is no " \
+                                  "ancestor of it#{hint}"
       end
     end
 

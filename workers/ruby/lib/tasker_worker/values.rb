@@ -55,25 +55,26 @@ module TaskerWorker
     attribute :results, Wire::Types::Any
   end
 
-  # What is known around the step: its place in the batch and the results of its direct parents.
+  # What is known around the step: its place in the batch, and the results of its direct parents and of those
+  # in its +results_from+.
   class Sequence < Value
     attribute :sequence_number, Wire::Types::Ordinal
     attribute :total_steps, Wire::Types::Ordinal
     attribute :previous_results, Wire::Types::Map
 
-    # Results of the direct parent +name+; nil when it stored none. Raises NotFoundError (the step ends in
-    # error) when it is no direct parent: a misspelt name must not put nil into what is stored.
-    # `find_step_by_name` asks without that.
+    # Results of the step +name+; nil when it stored none. Raises NotFoundError (the step ends in error) when
+    # they are not delivered, since it is neither a direct parent nor in the template's +results_from+: a
+    # misspelt name must not put nil into what is stored. `find_step_by_name` asks without that.
     def get_results(name)
       previous_results.fetch(name.to_s) do |key|
         known = previous_results.keys.sort.join(', ')
         known = 'none, since this step has no parents' if known.empty?
-        raise NotFoundError.new("#{key.inspect[0, 200]} is no direct parent of this step; there are " \
-                                "results of: #{known}", resource_type: 'step_results')
+        raise NotFoundError.new("#{key.inspect[0, 200]} is neither a direct parent of this step nor in its " \
+                                "results_from; there are results of: #{known}", resource_type: 'step_results')
       end
     end
 
-    # The direct parent +name+ as ParentStep, or nil when there is none of that name.
+    # The step +name+ as ParentStep, or nil when its results are not delivered.
     def find_step_by_name(name)
       key = name.to_s
       ParentStep.new(name: key, results: previous_results[key]) if previous_results.key?(key)
