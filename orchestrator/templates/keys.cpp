@@ -150,9 +150,11 @@ std::vector<Key> shared_keys() {
     const Json backoff{{"anyOf", {part("backoff"), {{"enum", {"exponential"}}}}}};
     return {
         optional("description", text(0, kDescriptionBytesMax), "A text for people.", "", "Charges the card"),
-        optional("handler_config", {{"type", "object"}},
-                 "A map of your own that the handler gets. It is stored in clear, so it holds no secrets.",
-                 Json::object(), {{"amount", 5}}),
+        optional(
+            "handler_config", {{"type", "object"}},
+            "A map of your own that the handler gets. It is stored in clear, so `{ $secret: NAME }` stands "
+            "for a secret in it.",
+            Json::object(), {{"amount", 5}}),
         optional("default_retryable", truth(), "Whether a failure may be tried again.", standard.retryable,
                  false),
         optional(

@@ -12,6 +12,8 @@ namespace {
 using yaml::YamlNode;
 
 constexpr std::string_view kHidden = "(looks like a secret, not shown)";
+constexpr const char* kReference = "$secret";
+constexpr std::size_t kSecretNameBytesMax = 200;
 
 bool is_upper(char letter) {
     return letter >= 'A' && letter <= 'Z';
@@ -84,10 +86,43 @@ bool is_spelled_out(const YamlNode& node) {
 }
 
 void warn(const yaml::Located& value, std::string_view why, yaml::ProblemList& problems) {
-    problems.warning(value.node.line, value.node.column, value.path,
-                     std::string("By its ") + std::string(why) +
-                         ", this value is a secret. The database would hold it in clear. Keep it in the "
-                         "environment of the worker, and let the handler read it there.");
+    problems.warning(
+        value.node.line, value.node.column, value.path,
+        std::string("By its ") + std::string(why) +
+            ", this value is a secret. The database would hold it in clear. Write { $secret: NAME } "
+            "in its place, with a NAME such as stripe/api_key. The worker then reads it from its "
+            "--secrets-dir, or from TASKER_SECRET_STRIPE_API_KEY in its environment.");
+}
+
+// letters, digits, _ . and -, in parts with a / between; no part is . or .., since each may be a file's name.
+bool is_secret_reference_name(std::string_view name) {
+    if (name.empty() || name.size() > kSecretNameBytesMax) return false;
+    while (true) {
+        const std::string_view part = name.substr(0, name.find('/'));
+        const bool plain = std::all_of(part.begin(), part.end(), [](char letter) {
+            return std::isalnum(static_cast<unsigned char>(letter)) != 0 || letter == '_' || letter == '.' ||
+                   letter == '-';
+        });
+        if (!plain || part.empty() || part == "." || part == "..") return false;
+        if (part.size() == name.size()) return true;
+        name.remove_prefix(part.size() + 1);
+    }
+}
+
+const YamlNode* reference_in(const YamlNode& node) {
+    for (const yaml::Entry& entry : node.entries) {
+        if (entry.key == kReference) return &entry.value;
+    }
+    return nullptr;
+}
+
+void check_reference(const yaml::Located& value, const YamlNode& name, yaml::ProblemList& problems) {
+    const bool is_name = name.kind == YamlNode::Kind::scalar && is_secret_reference_name(name.text);
+    if (is_name && value.node.entries.size() == 1) return;
+    problems.error(
+        name.line, name.column, yaml::child_path(value.path, kReference),
+        "A secret reference is { $secret: NAME } without other keys. A NAME has letters, digits, _ . - "
+        "and / between its parts, and at most 200 characters.");
 }
 
 void walk(const yaml::Located& value, std::string_view key, yaml::ProblemList& problems) {
@@ -96,6 +131,7 @@ void walk(const yaml::Located& value, std::string_view key, yaml::ProblemList& p
         if (is_secret_name(key)) warn(value, "name", problems);
         return;
     }
+    if (const YamlNode* name = reference_in(value.node)) return check_reference(value, *name, problems);
     for (std::size_t index = 0; index < value.node.items.size(); ++index)
         walk({value.node.items[index], yaml::item_path(value.path, index)}, key, problems);
     for (const yaml::Entry& entry : value.node.entries)
@@ -104,7 +140,9 @@ void walk(const yaml::Located& value, std::string_view key, yaml::ProblemList& p
 
 nlohmann::ordered_json shown(const nlohmann::ordered_json& value, std::string_view key) {
     nlohmann::ordered_json result = value;
-    if (value.is_object()) {
+    if (value.is_object() && value.contains(kReference)) {
+        // Its name is no secret.
+    } else if (value.is_object()) {
         for (const auto& [name, inner] : value.items()) result[name] = shown(inner, name);
     } else if (value.is_array()) {
         for (std::size_t index = 0; index < value.size(); ++index) result[index] = shown(value[index], key);

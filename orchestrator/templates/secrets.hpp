@@ -16,7 +16,8 @@ bool is_secret_name(std::string_view key);
 /// password.
 bool is_secret_text(std::string_view text);
 
-/// Warns of each value below `config` that looks like a secret, by its name or its form. The value is not shown.
+/// Warns of each value below `config` that looks like a secret, by its name or its form. The value is not shown. A
+/// reference, { $secret: NAME }, is none; one that is malformed is an error.
 void warn_of_secrets(const yaml::Located& config, yaml::ProblemList& problems);
 
 /// The configuration for people: whatever looks like a secret is replaced by a text that says so.

@@ -36,3 +36,13 @@ class AskHandler(StepHandler):
         if step.name == "publish" and ask:
             return {"asked": sequence.get_results(ask)}
         return {"by": step.name, "got": dict(sequence.previous_results)}
+
+
+@handler("Sdk::SecretHandler")
+class SecretHandler(StepHandler):
+    """Uses its secret, and says it in an error if it is told to."""
+
+    def process(self, task, sequence, step):
+        if task.context.get("leak"):
+            raise RetryableError(f"refused: {self.config['api_key']}", retry_after=0)
+        return {"length": len(self.config["api_key"]), "step": step.handler_config["api_key"]}

@@ -33,4 +33,13 @@ module Sdk
       { 'by' => step.name, 'got' => sequence.previous_results }
     end
   end
+
+  # Uses its secret, and says it in an error if it is told to.
+  class SecretHandler < TaskerWorker::StepHandler
+    def process(task, _sequence, step)
+      raise TaskerWorker::RetryableError.new("refused: #{config['api_key']}", retry_after: 0) if task.context['leak']
+
+      { 'length' => config['api_key'].length, 'step' => step.handler_config['api_key'] }
+    end
+  end
 end

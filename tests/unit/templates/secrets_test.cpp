@@ -42,7 +42,7 @@ TEST(Secrets, InAHandlerConfigWarnWithoutTheValue) {
         ASSERT_EQ(loaded.warnings.size(), 1U) << config << "\n" << all_text(loaded.warnings);
         const std::string text = to_string(loaded.warnings[0]);
         EXPECT_THAT(text, ::testing::HasSubstr("t.yaml:7:"));
-        EXPECT_THAT(text, ::testing::HasSubstr("environment of the worker"));
+        EXPECT_THAT(text, ::testing::HasSubstr("Write { $secret: NAME } in its place"));
         EXPECT_THAT(text, ::testing::Not(::testing::HasSubstr("hunter2")));
         EXPECT_THAT(text, ::testing::Not(::testing::HasSubstr("771234")));
     }
@@ -66,6 +66,32 @@ TEST(Secrets, AreNoTruthsEmptyTextsOrMapsOfSettings) {
          {"{ token: true }", "{ password: \"\" }", "{ token: ~ }", "{ password: { min_length: 8 } }",
           "{ max_tokens: 5 }", "{ token_url: \"https://example.com\" }"}) {
         EXPECT_TRUE(load_or_fail(with_step("handler_config: " + config)).warnings.empty()) << config;
+    }
+}
+
+TEST(Secrets, AreNamedByReferencesWithoutAWarning) {
+    for (const std::string config :
+         {"{ api_key: { $secret: stripe/api_key } }", "{ keys: [ { $secret: a }, { $secret: b.pem } ] }",
+          "{ $secret: all }"}) {
+        const Template loaded = load_or_fail(with_step("handler_config: " + config));
+        EXPECT_TRUE(loaded.warnings.empty()) << config << "\n" << all_text(loaded.warnings);
+    }
+    const Template loaded =
+        load_or_fail(with_step("handler_config: { api_key: { $secret: stripe/api_key } }"));
+    EXPECT_EQ(loaded.steps[0].handler_config["api_key"]["$secret"], "stripe/api_key") << "stored as it is";
+    const auto shown =
+        without_secrets(nlohmann::ordered_json::parse(R"({"api_key": {"$secret": "stripe/api_key"}})"));
+    EXPECT_EQ(shown["api_key"]["$secret"], "stripe/api_key");
+}
+
+TEST(Secrets, ReferencesThatNameNothingAreRefused) {
+    for (const std::string reference :
+         {"{ $secret: \"\" }", "{ $secret: ../etc/passwd }", "{ $secret: a//b }", "{ $secret: /a }",
+          "{ $secret: a/ }", "{ $secret: a b }", "{ $secret: [a] }", "{ $secret: ~ }",
+          "{ $secret: a, plain: true }", "{ $secret: . }"}) {
+        expect_refused(with_step("handler_config: { key: " + reference + " }"), 7,
+                       "step_templates[0].handler_config.key.$secret",
+                       "A secret reference is { $secret: NAME }");
     }
 }
 

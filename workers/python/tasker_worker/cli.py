@@ -8,7 +8,7 @@ import signal
 import sys
 from typing import Any, List, NoReturn, Optional, Tuple
 
-from . import dev, handlers, registry, settings, templates
+from . import dev, handlers, registry, secrets, settings, templates
 from .errors import ConfigurationError
 from .log import Log, configure
 from .settings import Settings
@@ -39,6 +39,8 @@ environment:
   TASKER_STEPS_ENDPOINT,            the same for the whole system; * is loopback
   TASKER_RESULTS_ENDPOINT
   TASKER_ENV                        which `environments` of the --templates hold (default development)
+  TASKER_SECRETS_DIR                the same as --secrets-dir
+  TASKER_SECRET_STRIPE_API_KEY      the secret stripe/api_key of a handler_config
   TASKER_EFFECTS_LOG                a file that gets a line at each handler's start and end
 
 signals:
@@ -125,6 +127,13 @@ OPTIONS: List[Tuple[Tuple[str, ...], str, type, Any, str]] = [
         "keep unacknowledged reports in this file as well: a process that is started again with it sends what"
         " its predecessor could not; one file per worker",
     ),
+    (
+        ("--secrets-dir",),
+        "DIR",
+        str,
+        None,
+        'the folder with the secrets that a handler_config names as {"$secret": NAME}, one file each',
+    ),
     (("--drain-timeout",), "SECONDS", float, 30.0, "how long an orderly end may take (default 30)"),
     (
         ("--silence-ms",),
@@ -203,6 +212,9 @@ def settings_from(args: argparse.Namespace) -> Settings:
         reconnect_max_ms=args.reconnect_max_ms,
         resend_max_ms=args.resend_max_ms,
         drain_timeout_s=args.drain_timeout,
+        secrets_dir=args.secrets_dir
+        if args.secrets_dir is not None
+        else env.get("TASKER_SECRETS_DIR") or None,
         log_level=args.log_level,
         environment=settings.environment_name(),
         namespaces=tuple(_listed(args.namespace, "--namespace") or ()),
@@ -230,6 +242,7 @@ def registry_from(args: argparse.Namespace, environment: str) -> registry.Regist
     served = registry.build(only, found)
     if args.templates is not None:
         _report(served.compare(found), args)
+        served.check_secrets(found)
     return served
 
 
@@ -272,6 +285,7 @@ def _run(args: argparse.Namespace) -> int:
     _allow_long_numbers()
     chosen = settings_from(args)
     configure(chosen.log_level, worker_id=chosen.worker_id)
+    secrets.shared.directory = chosen.secrets_dir
     served = registry_from(args, chosen.environment)
     worker = Worker(chosen, served)
     log = Log("tasker_worker")

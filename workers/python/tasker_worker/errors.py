@@ -1,6 +1,7 @@
 """Errors: what handlers raise to say how an attempt failed, and what stops the start.
 
-    RetryableError, TimeoutError, NetworkError      → report `failed`, may be retried
+    RetryableError, TimeoutError, NetworkError,
+    SecretError                                     → report `failed`, may be retried
     PermanentError, ValidationError, NotFoundError  → report `error`, the step ends
     SnoozeError                                     → handed back, delivered again after its seconds
 
@@ -70,6 +71,23 @@ class RetryableError(StepError):
         if retry_after is not None and not is_delay(retry_after):
             raise ValueError(f"retry_after must be a number of seconds >= 0, not {retry_after!r}")
         self.retry_after = retry_after
+
+
+class SecretError(RetryableError):
+    """A secret that the step's handler_config names is not known to this worker (code `unknown_secret`).
+
+    Another worker may know it, and an operator can add it, so the step is tried again.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        retry_after: Optional[float] = None,
+        context: Optional[Mapping[str, Any]] = None,
+    ) -> None:
+        super().__init__(message, retry_after=retry_after, context=context)
+        self.error_code = "unknown_secret"
 
 
 class TimeoutError(

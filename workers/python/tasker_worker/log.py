@@ -21,6 +21,7 @@ from queue import SimpleQueue
 from typing import Any, Dict, Optional, Union
 
 from .clock import utc_timestamp
+from .secrets import shared as secrets
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 
@@ -42,7 +43,7 @@ _OBEYED = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\ud
 
 
 def _quote(value: Any) -> str:
-    text = str(value)
+    text = secrets.mask(str(value))
     if _PLAIN.match(text):
         return text
     return _OBEYED.sub(lambda found: f"\\u{ord(found.group()):04x}", json.dumps(text, ensure_ascii=False))

@@ -19,6 +19,7 @@ from . import event_loop, verdict
 from .errors import RetryableError, SnoozeError, StepError, is_delay
 from .values import CancelFlag, sequence_of, step_of, task_of
 from .registry import HandlerEntry
+from .secrets import shared as secrets
 from .wire import jsontext
 from .wire.codec import DEPTH_MAX, RESULT_BYTES_MAX
 from .wire.orchestrator_messages import StepRequest
@@ -273,13 +274,14 @@ def _storable(text: str) -> str:
 
 def clean_text(value: Any, characters_max: int = TEXT_CHARACTERS_MAX) -> str:
     """Text that any receiver can store; what is longer than `characters_max` ends with an ellipsis."""
-    text = str(value)
+    text = secrets.mask(str(value))
     cleaned = _storable(text[: characters_max + 1])
     return cleaned if len(cleaned) <= characters_max else cleaned[: characters_max - 1] + "…"
 
 
 def clean_frame(text: str) -> str:
     """The same for a line of a backtrace, whose end says more."""
+    text = secrets.mask(text)
     cut = text[-BACKTRACE_LINE_CHARACTERS_MAX:]
     return _storable(cut if cut == text else "…" + cut[1:])
 
@@ -354,7 +356,7 @@ def _clean_context(context: Dict[str, Any]) -> Any:
     except Exception as refused:  # a mapping of the handler's own may raise anything
         return {"dropped": clean_text(refused, BACKTRACE_LINE_CHARACTERS_MAX)}
     found = json.loads(text)
-    return {"dropped": "it holds U+0000"} if _holds_nul(found) else found
+    return {"dropped": "it holds U+0000"} if _holds_nul(found) else secrets.masked(found)
 
 
 def _holds_nul(value: Any) -> bool:

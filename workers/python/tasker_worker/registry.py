@@ -15,7 +15,8 @@ from hashlib import blake2b
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from . import handlers, verdict
-from .errors import ConfigurationError
+from .errors import ConfigurationError, StepError
+from .secrets import Secrets, name_of, references, shared
 from .templates import Template
 from .wire.orchestrator_messages import StepRequest
 
@@ -45,6 +46,7 @@ class HandlerEntry:
         "typical_seconds",
         "_make",
         "_lock",
+        "_secrets",
     )
 
     def __init__(
@@ -53,6 +55,7 @@ class HandlerEntry:
         process: Any = None,
         process_results: Any = None,
         make: Optional[Tuple[type, bytes]] = None,
+        secrets: Secrets = shared,
     ) -> None:
         self.handler_class = handler_class
         #: the class until the instance is built; None where a function stands for a handler
@@ -63,6 +66,7 @@ class HandlerEntry:
         #: the class and its configuration, until the instance is built
         self._make = make
         self._lock = threading.Lock()
+        self._secrets = secrets
 
     def build(self) -> Any:
         """`process` of the instance, which is made unless it is there; raises what its constructor raises,
@@ -72,7 +76,7 @@ class HandlerEntry:
                 return self.process
             cls, config = self._make
             # A copy of its own: what a step does to its configuration reaches no other step.
-            instance = cls(config=marshal.loads(config) if config else {})
+            instance = cls(config=self._secrets.resolved(marshal.loads(config)) if config else {})
             for attribute in ("retry_on", "fail_on"):
                 verdict.names_of(instance, attribute)
             results = getattr(instance, "process_results", None)
@@ -131,6 +135,20 @@ class Registry:
             self._entries.popitem(last=False)
         return entry
 
+    def check_secrets(self, templates: Sequence[Template]) -> None:
+        """ConfigurationError when a step that is served here names a secret that is not known here."""
+        for template in templates:
+            for step in template.steps:
+                if step.handler_class not in self._classes:
+                    continue
+                for reference in references(step.handler_config):
+                    try:
+                        shared.value(name_of(reference))
+                    except StepError as error:
+                        raise ConfigurationError(
+                            f"template {template.source}: step {step.name}: handler_config: {error}"
+                        ) from None
+
     def compare(self, templates: Sequence[Template]) -> Comparison:
         """What is declared on one side only."""
         asked = {step.handler_class for template in templates for step in template.steps}
@@ -162,10 +180,10 @@ def did_you_mean(name: str, among: Sequence[str]) -> str:
     return f"; did you mean {found}?" if found else ""
 
 
-def entry_of(name: str, cls: type, config: Any) -> HandlerEntry:
+def entry_of(name: str, cls: type, config: Any, secrets: Secrets = shared) -> HandlerEntry:
     """An entry beside the registry, for tests; ConfigurationError when the class cannot be a handler."""
     handlers.check(name, cls)
-    return HandlerEntry(name, make=(cls, marshal.dumps(config, 2) if config else b""))
+    return HandlerEntry(name, make=(cls, marshal.dumps(config, 2) if config else b""), secrets=secrets)
 
 
 def build(only: Optional[Sequence[str]] = None, templates: Sequence[Template] = ()) -> Registry:

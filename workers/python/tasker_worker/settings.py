@@ -42,6 +42,7 @@ class Settings:
     reconnect_max_ms: int = RECONNECT_MAX_MS
     resend_max_ms: int = 30_000
     drain_timeout_s: float = 30.0
+    secrets_dir: Optional[str] = None
     log_level: str = "info"
     environment: str = DEFAULT_ENVIRONMENT
     namespaces: Tuple[str, ...] = ()
@@ -61,6 +62,8 @@ class Settings:
         _within("--reconnect-max-ms", self.reconnect_max_ms, 100, 60_000)
         _within("--resend-max-ms", self.resend_max_ms, 100, 3_600_000)
         _within("--drain-timeout", self.drain_timeout_s, 0, 86_400)
+        if self.secrets_dir is not None and not os.path.isdir(self.secrets_dir):
+            raise ConfigurationError(f"--secrets-dir {self.secrets_dir} is no folder")
         if self.log_level not in LEVELS:
             raise ConfigurationError(f"--log-level must be one of {', '.join(LEVELS)}, not {self.log_level}")
         # Names travel in every report and stand in lists and logs.

@@ -23,6 +23,7 @@ from .values import CancelFlag
 from .outcome import SNOOZED, Limits, encode_output, run_handler
 from .registry import HandlerEntry, did_you_mean, entry_of
 from .results import StepResult, StepStory, TemplateResult
+from .secrets import Secrets, shared
 from .templates import TemplateStep, Template
 from .wire.errors import DecodeError
 from .wire.orchestrator_messages import StepRequest
@@ -40,6 +41,7 @@ def run_step(
     context: Optional[Mapping[str, Any]] = None,
     previous_results: Optional[Mapping[str, Any]] = None,
     handler_config: Optional[Mapping[str, Any]] = None,
+    secrets: Optional[Mapping[str, str]] = None,
     attempt: int = 1,
     retry_limit: int = 3,
     tries_left: Optional[int] = None,
@@ -57,7 +59,8 @@ def run_step(
     """Runs one attempt of one handler, built with `handler_config`, in this thread.
 
     Inputs take the way through JSON, as on the wire; ValueError when they cannot. Nothing interrupts the
-    handler at `timeout_ms`. Without `tries_left` the step has `retry_limit` − `attempt`.
+    handler at `timeout_ms`. `secrets` are what `{"$secret": NAME}` stands for, by name. Without `tries_left`
+    the step has `retry_limit` − `attempt`.
     """
     config = _through_json(handler_config or {}, "handler_config")
     name = handler_class or getattr(handler, "__name__", type(handler).__name__)
@@ -86,7 +89,7 @@ def run_step(
     flag = CancelFlag()
     if cancelled:
         flag.set("test")
-    outcome = run_handler(_entry(handler, name, config), request, flag, Limits())
+    outcome = run_handler(_entry(handler, name, config, secrets), request, flag, Limits())
     output = None if outcome.output_json is None else json.loads(outcome.output_json)
     wait = outcome.retry_after if outcome.status == SNOOZED else None
     return StepResult(outcome.status, output, outcome.error, outcome.seconds, wait, outcome.message)
@@ -97,6 +100,7 @@ def run_template(
     *,
     context: Optional[Mapping[str, Any]] = None,
     stubs: Optional[Mapping[str, Any]] = None,
+    secrets: Optional[Mapping[str, str]] = None,
     environment: Optional[str] = None,
     env: Mapping[str, str] = os.environ,
 ) -> TemplateResult:
@@ -125,7 +129,7 @@ def run_template(
             order.append(step.name)
             delivered = {name: stories[name].results for name in (*step.depends_on, *step.results_from)}
             found = _handler_of(loaded, step, stubs or {})
-            stories[step.name] = _run_to_end(loaded, step, number, found, context or {}, delivered)
+            stories[step.name] = _run_to_end(loaded, step, number, found, context or {}, delivered, secrets)
         else:
             open_parents = tuple(name for name in step.depends_on if stories[name].state != "complete")
             stories[step.name] = StepStory(step.name, "pending", 0, None, waits_for=open_parents)
@@ -180,6 +184,7 @@ def _run_to_end(
     found: Handler,
     context: Mapping[str, Any],
     parents: Mapping[str, Any],
+    secrets: Optional[Mapping[str, str]],
 ) -> StepStory:
     history: List[StepResult] = []
     attempts, snoozes = 0, 0
@@ -190,6 +195,7 @@ def _run_to_end(
             context=context,
             previous_results=parents,
             handler_config=step.handler_config,
+            secrets=secrets,
             attempt=len(history) + 1,
             retry_limit=max(1, step.retry_limit),
             tries_left=limit - attempts - 1,
@@ -261,10 +267,19 @@ def _stub(given: Any) -> Handler:
     return lambda task, sequence, step: given
 
 
-def _entry(handler: Handler, name: str, config: Mapping[str, Any]) -> HandlerEntry:
+def _entry(
+    handler: Handler, name: str, config: Mapping[str, Any], secrets: Optional[Mapping[str, str]]
+) -> HandlerEntry:
     if isinstance(handler, type):
-        return entry_of(name, handler, config)
+        return entry_of(name, handler, config, shared if secrets is None else _secrets_of(secrets))
     return HandlerEntry(name, handler)
+
+
+def _secrets_of(given: Mapping[str, str]) -> Secrets:
+    """Only these; what the process has is none of a test's business."""
+    made = Secrets(env={})
+    made.provider = given.get
+    return made
 
 
 def _through_json(value: Mapping[str, Any], what: str) -> Any:

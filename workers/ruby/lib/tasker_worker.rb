@@ -12,6 +12,7 @@ end
 require_relative 'tasker_worker/version'
 require_relative 'tasker_worker/errors'
 require_relative 'tasker_worker/clock'
+require_relative 'tasker_worker/secrets'
 require_relative 'tasker_worker/log'
 require_relative 'tasker_worker/wire/types'
 require_relative 'tasker_worker/wire/record'

@@ -33,6 +33,7 @@ module TaskerWorker
         TASKER_WORKER_STEPS_ENDPOINT, TASKER_WORKER_RESULTS_ENDPOINT   what this worker connects to
         TASKER_STEPS_ENDPOINT, TASKER_RESULTS_ENDPOINT                 the same for all parts; tcp://*:5555 means loopback
         TASKER_ENV            which `environments:` section of the --templates holds
+        TASKER_SECRETS_DIR    the same as --secrets-dir; TASKER_SECRET_STRIPE_API_KEY is the secret stripe/api_key
         TASKER_EFFECTS_LOG    append a JSON line at start and end of every handler run (for tests)
       Several endpoints (comma-separated, or the option repeated) are an active orchestrator and its standbys.
 
@@ -63,6 +64,7 @@ module TaskerWorker
       return options if options.is_a?(Integer)
 
       settings = Settings.new(options)
+      Secrets.shared.directory = settings.secrets_dir
       log = Log.new(level: settings.log_level, io: @err)
       work(settings, registry_for(settings, log), log)
     rescue OptionParser::ParseError => e
@@ -117,9 +119,11 @@ module TaskerWorker
       settings.requires.each { |file| Handlers.load(file) }
       return Registry.build(only: settings.handlers) if settings.templates.nil?
 
-      asked = Templates.load(settings.templates, environment: settings.environment).handler_classes
+      templates = Templates.load(settings.templates, environment: settings.environment)
+      asked = templates.handler_classes
       Registry.build(only: settings.handlers, asked: asked).tap do |registry|
         compare(registry.compare(asked), settings, log)
+        registry.check_secrets(templates.steps)
       end
     end
 
@@ -194,6 +198,8 @@ module TaskerWorker
       parser.on('--outbox-limit N', Integer, 'unacknowledged reports kept; nothing new starts',
                 'above it (default and most 10000)') { |v| options[:outbox_limit] = v }
       outbox_options(parser, options)
+      parser.on('--secrets-dir DIR', 'the folder with the secrets that a handler_config names as',
+                '{"$secret": NAME}, one file each') { |v| options[:secrets_dir] = v }
       parser.on('--drain-timeout SECONDS', Float, 'how long a drain may take (default 30)') do |v|
         options[:drain_timeout] = v
       end

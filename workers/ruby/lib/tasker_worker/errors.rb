@@ -68,6 +68,12 @@ module TaskerWorker
     end
   end
 
+  # A secret that the step's handler_config names is not known to this worker (code +unknown_secret+). Another
+  # worker may know it, and an operator can add it, so the step is tried again.
+  class SecretError < RetryableError
+    def wire_fields = super.merge('error_code' => 'unknown_secret')
+  end
+
   # The work took too long (raised by a handler, or reported by the worker when timeout_ms is over).
   class TimeoutError < RetryableError
     attr_reader :timeout_duration

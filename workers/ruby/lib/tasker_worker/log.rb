@@ -53,7 +53,7 @@ module TaskerWorker
     end
 
     def quote(value)
-      text = value.to_s.dup.force_encoding(Encoding::UTF_8).scrub
+      text = Secrets.shared.mask(value.to_s.dup.force_encoding(Encoding::UTF_8).scrub)
       return text if PLAIN.match?(text)
 
       JSON.generate(text).gsub(OBEYED) { |letter| format('\\u%04x', letter.ord) }

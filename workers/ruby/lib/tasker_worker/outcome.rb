@@ -233,13 +233,13 @@ module TaskerWorker
     # Text that every receiver can store: U+FFFD stands for U+0000, for half a surrogate and for bytes
     # that are no UTF-8; what is longer than +chars+ ends with an ellipsis.
     def text(value, chars = MESSAGE_CHARS)
-      clean = utf8(start_of(value.to_s, 8 * chars))
+      clean = Secrets.shared.mask(utf8(start_of(value.to_s, 8 * chars)))
       clean.length > chars ? "#{clean[0, chars - 1]}…" : clean
     end
 
     # The same for a frame of a backtrace: its end says more.
     def line_text(value)
-      clean = utf8(value.to_s)
+      clean = Secrets.shared.mask(utf8(value.to_s))
       clean.length > LINE_CHARS ? "…#{clean[-(LINE_CHARS - 1)..]}" : clean
     end
 
@@ -268,7 +268,8 @@ module TaskerWorker
       return unless exception.is_a?(StepError) && !exception.context.empty?
 
       context = JSON.parse(Output.encode(exception.context, CONTEXT_LIMITS))
-      error['context'] = zero_byte?(context) ? { 'dropped' => 'it holds U+0000' } : context
+      context = { 'dropped' => 'it holds U+0000' } if zero_byte?(context)
+      error['context'] = Secrets.shared.masked(context)
     rescue StandardError => e
       error['context'] = { 'dropped' => text(e.message, LINE_CHARS) }
     end

@@ -11,9 +11,10 @@ module TaskerWorker
     class Entry
       def self.of(object) = new(nil, nil, object)
 
-      def initialize(klass, config, object = nil)
+      def initialize(klass, config, object = nil, secrets: Secrets.shared)
         @klass = klass
         @config = config
+        @secrets = secrets
         @object = object
         @mutex = Mutex.new unless object
       end
@@ -29,7 +30,7 @@ module TaskerWorker
       private
 
       def made
-        object = @klass.new(config: @config)
+        object = @klass.new(config: @secrets.resolved(@config))
         %i[retry_on fail_on].each { |list| Verdict.names_of(object, list) }
         object
       end
@@ -101,6 +102,16 @@ module TaskerWorker
       @entries[key] = entry
       @entries.shift if @entries.size > @objects_max
       entry
+    end
+
+    # +steps+: of all templates. Raises ConfigurationError when one that is served here names a secret that is
+    # not known here.
+    def check_secrets(steps)
+      steps.select { |step| @classes.key?(step.handler_class) }.each do |step|
+        Secrets.references(step.handler_config).each { |one| Secrets.shared.value(Secrets.name_of(one)) }
+      rescue StepError => e
+        raise ConfigurationError, "#{step.file}: step #{step.name}: handler_config: #{e.message}"
+      end
     end
 
     # +asked+: the handler classes of all templates.

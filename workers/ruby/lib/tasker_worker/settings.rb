@@ -12,6 +12,7 @@ module TaskerWorker
       config: nil, templates: nil, strict: false, requires: [], worker_id: nil, capacity: 10, prefetch: 2,
       namespaces: [], handlers: nil, steps_endpoints: nil, results_endpoints: nil, log_level: 'info',
       outbox_limit: 10_000, outbox_bytes: 64 * 1024 * 1024, outbox_path: nil, drain_timeout: 30.0,
+      secrets_dir: nil,
       silence_ms: 5000, reconnect_max_ms: 2000, resend_max_ms: 30_000
     }.freeze
     DEFAULT_CONFIG = 'config/zeromq.yaml'
@@ -35,8 +36,8 @@ module TaskerWorker
 
     attr_reader :templates, :strict, :requires, :worker_id, :capacity, :prefetch, :namespaces, :handlers,
                 :steps_endpoints, :results_endpoints, :log_level, :outbox_limit, :drain_timeout,
-                :outbox_bytes, :outbox_path, :silence_ms, :reconnect_max_ms, :resend_max_ms, :environment,
-                :database_url
+                :outbox_bytes, :outbox_path, :secrets_dir, :silence_ms, :reconnect_max_ms, :resend_max_ms,
+                :environment, :database_url
 
     # +options+: what the command line gave (keys as in DEFAULTS). Raises ConfigurationError.
     def initialize(options = {}, env: ENV)
@@ -45,6 +46,7 @@ module TaskerWorker
       @named_file = !values[:config].nil?
       assign(values)
       @environment = presence(env['TASKER_ENV'])
+      @secrets_dir = values[:secrets_dir] || presence(env['TASKER_SECRETS_DIR'])
       # A worker uses no database; this is for the warning about another one.
       @database_url = presence(env['TASKER_DATABASE_URL'])
       @steps_endpoints = endpoints('steps', values[:steps_endpoints], env, first_of(file, STEPS_KEYS))
@@ -81,7 +83,7 @@ module TaskerWorker
       end
       check_worker_id
       check_choice
-      refuse('--outbox', 'must name a file') if outbox_path == ''
+      check_places
       unless drain_timeout.is_a?(Numeric) && drain_timeout >= 0
         refuse('--drain-timeout',
                'must be 0 seconds or more')
@@ -89,6 +91,11 @@ module TaskerWorker
       return if Log::LEVELS.key?(log_level)
 
       refuse('--log-level', "must be one of #{Log::LEVELS.keys.join(', ')}, got #{log_level}")
+    end
+
+    def check_places
+      refuse('--outbox', 'must name a file') if outbox_path == ''
+      refuse('--secrets-dir', "#{secrets_dir} is no folder") if secrets_dir && !File.directory?(secrets_dir)
     end
 
     def check_choice

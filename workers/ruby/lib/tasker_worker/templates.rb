@@ -54,11 +54,12 @@ module TaskerWorker
         refuse('', 'must be a map') unless @tree.is_a?(Hash)
       end
 
-      # The steps with nothing but their names and handler classes.
+      # The steps with nothing but their names, handler classes, and configurations (for secret references).
       def classes
         each_step do |step, override, path|
           TemplateStep.new(file: @file, name: spelling(step, 'name', path, lenient: true),
-                           handler_class: handler_class(step, override, path, lenient: true)).freeze
+                           handler_class: handler_class(step, override, path, lenient: true),
+                           handler_config: as_written(step).merge(as_written(override))).freeze
         end
       end
 
@@ -137,6 +138,12 @@ module TaskerWorker
         YamlText.spelling(node, @env) && false
       rescue YamlText::Refused
         true
+      end
+
+      # Variables stay as they stand.
+      def as_written(step)
+        found = step['handler_config'] && guarded { YamlText.data(step['handler_config']) }
+        found.is_a?(Hash) ? found : {}
       end
 
       def map_of(step, key, path)

@@ -38,12 +38,13 @@ module TaskerWorker
 
     # Runs one attempt. +handler+: a class (built with config: handler_config) or an object.
     # Hashes may have symbol keys; handlers see what they would see in a worker: string keys, frozen.
-    # Without +tries_left+ the step has +retry_limit+ − +attempt+.
-    def run_step(handler, context: {}, previous_results: {}, handler_config: {}, attempt: 1, retry_limit: 3,
-                 tries_left: nil, step_name: 'step', task_name: 'task', namespace: 'test',
+    # Without +tries_left+ the step has +retry_limit+ − +attempt+. +secrets+ are what {"$secret": NAME} stands
+    # for, by name.
+    def run_step(handler, context: {}, previous_results: {}, handler_config: {}, secrets: nil, attempt: 1,
+                 retry_limit: 3, tries_left: nil, step_name: 'step', task_name: 'task', namespace: 'test',
                  timeout_ms: 30_000, step_id: 1, task_id: 1, version: '1.0.0', cancelled: false)
       config = as_json(handler_config)
-      entry = handler.is_a?(Class) ? Registry::Entry.new(handler, config) : Registry::Entry.of(handler)
+      entry = entry_of(handler, config, secrets)
       flag = CancelFlag.new
       flag.set('test') if cancelled
       task = Task.new(task_id: task_id, namespace: namespace, name: task_name, version: version,
@@ -62,7 +63,7 @@ module TaskerWorker
     # the handlers of the steps they name: an output, a callable of (task, sequence, step), a class, or an
     # exception that each attempt raises. Raises ConfigurationError for a missing handler, a cycle, a stub
     # that names no step, results_from of no ancestor, and a context that the schema refuses.
-    def run_template(file, context: {}, environment: nil, stubs: {}, env: ENV)
+    def run_template(file, context: {}, environment: nil, stubs: {}, secrets: nil, env: ENV)
       template = Templates.load_file(file, environment: environment, env: env)
       stubs = stubs.transform_keys(&:to_s)
       check_stubs(template, stubs, file)
@@ -71,7 +72,8 @@ module TaskerWorker
       in_order = ordered(template.steps, file)
       check_results_from(in_order, file)
       in_order.each_with_index do |step, index|
-        runs[step.name] = run_or_wait(step, runs, stubs, context: context, step_id: index + 1)
+        given = { context: context, secrets: secrets, step_id: index + 1 }
+        runs[step.name] = run_or_wait(step, runs, stubs, **given)
       end
       complete = runs.each_value.all? { |run| run.state == 'complete' }
       first = template.steps.first
@@ -169,6 +171,16 @@ module TaskerWorker
       klass || raise(ConfigurationError, "#{step.file}: step #{step.name}: handler class " \
                                          "#{step.handler_class} is not defined here; require its file or " \
                                          'pass a stub')
+    end
+
+    # A test's secrets are only those that it gives.
+    def entry_of(handler, config, secrets)
+      return Registry::Entry.of(handler) unless handler.is_a?(Class)
+      return Registry::Entry.new(handler, config) if secrets.nil?
+
+      own = Secrets.new(env: {})
+      own.provider = ->(name) { secrets[name] }
+      Registry::Entry.new(handler, config, secrets: own)
     end
 
     def name_of(handler)
