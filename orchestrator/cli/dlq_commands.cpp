@@ -32,6 +32,7 @@ constexpr Reason kReasons[] = {
     {"timed_out", "it did not report within its time; whether the work was done is not known"},
     {"not_accepted", "its worker never accepted it; whether the work was done is not known"},
     {"held_unstarted", "its worker held it and did not start it in time"},
+    {"not_reported", "its worker said that it had reported it, and its report never came"},
     {"handler_still_running",
      "its time was over and the handler still ran: a retry would have run beside it"},
     {"retries_exhausted", "it failed in each of its attempts"},

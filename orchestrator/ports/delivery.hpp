@@ -3,6 +3,7 @@
 // types, so either can be tested with a fake of the other.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -103,6 +104,13 @@ struct CancelSteps {
     bool ended = false;
 };
 
+/// Reports that the io thread took for the end of these steps and that did not end them: refused, or left to be
+/// sent again. Their session has to account for them as before.
+struct ReopenSteps {
+    std::string batch_uuid;
+    std::vector<std::int64_t> step_ids;
+};
+
 /// The session holds steps and starts none: no new work until it answers a probe.
 struct SuspectSession {
     std::string session;
@@ -124,7 +132,7 @@ struct RefuseSessions {};
 
 using Outbound =
     std::variant<PublishBatches, AdoptBatches, ForgetBatches, Acknowledge, RequestReports, CancelSteps,
-                 StartAnswer, SuspectSession, DrainSession, RecordFault, RefuseSessions>;
+                 StartAnswer, SuspectSession, DrainSession, RecordFault, RefuseSessions, ReopenSteps>;
 
 /// Listener → io. send() is thread-safe and returns at once; messages are carried out in order. The credit of
 /// adopted batches is taken before it returns.
@@ -203,20 +211,23 @@ struct NotAccepted {
     std::string batch_uuid;
 };
 
-/// Accepted and not reported, but the session's inventories do not list them any more.
+/// Accepted and not reported, but the session's inventories do not list them any more. `withheld`: they list
+/// them as reported, and no report came, although it was asked for.
 struct StepsAbsent {
     std::string session;
     std::string batch_uuid;
     std::vector<std::int64_t> step_ids;
+    bool withheld = false;
 };
 
-/// The session holds this step and does not start it although it has free slots. `again`: it was cancelled
-/// there before, without effect.
+/// The session holds this step and does not start it, although nothing keeps it from that. `again`: it was
+/// cancelled there before, without effect. `at`: when that was seen, by the boot-time clock.
 struct HeldTooLong {
     std::string session;
     std::string batch_uuid;
     std::int64_t step_id = 0;
     bool again = false;
+    std::optional<std::chrono::milliseconds> at = {};
 };
 
 /// A worker asks whether it may start a claim_first step; asked again until answered.

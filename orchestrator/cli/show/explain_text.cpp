@@ -203,7 +203,8 @@ ExplainedLine ExplainText::in_progress(const Explanation& step) const {
     if (step.cause == "accepted") {
         return {
             fmt::format("held by {}, sent {}, waits for a free slot there", worker, ago(step.since_seconds)),
-            "starts when the worker has a free slot", action};
+            "starts when the worker has a free slot; taken from it if it neither starts nor reports it",
+            action};
     }
     if (step.cause == "awaiting_start_grant") {
         return {fmt::format("held by {}, which must be granted its start first (claim_first)", worker),

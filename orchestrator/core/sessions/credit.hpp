@@ -120,6 +120,8 @@ class CreditLedger {
     /// lists none, so there the credit does not stay).
     void give_back(std::string_view batch_uuid, std::int64_t step_id, bool still_running);
     void give_back_all(std::string_view batch_uuid);
+    /// What came for this step did not end it: it is out as before. Its credit stays free.
+    void reopen(std::string_view batch_uuid, std::int64_t step_id) { flights_.reopen(batch_uuid, step_id); }
     /// The batch has ended.
     void forget(std::string_view batch_uuid);
     /// True the first time that this step is said to run.

@@ -54,6 +54,14 @@ std::int32_t FlightTable::reported_all(std::string_view batch_uuid) {
     return freed;
 }
 
+void FlightTable::reopen(std::string_view batch_uuid, std::int64_t step_id) {
+    const auto found = flights_.find(batch_uuid);
+    if (found == flights_.end() || found->second.forgotten) return;
+    Slot* slot = find_slot(found->second, step_id);
+    // What still runs keeps its credit until it is not listed any more, whatever is said of it.
+    if (slot != nullptr && !slot->still_running) slot->reported = false;
+}
+
 std::int32_t FlightTable::forget(std::string_view batch_uuid) {
     const auto found = flights_.find(batch_uuid);
     if (found == flights_.end()) return 0;

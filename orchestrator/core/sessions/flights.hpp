@@ -31,6 +31,8 @@ class FlightTable {
     /// the credit stays until `release_unlisted`.
     Freed reported(std::string_view batch_uuid, std::int64_t step_id, bool still_running);
     std::int32_t reported_all(std::string_view batch_uuid);
+    /// The report did not count: the step is expected again. Credit that was freed stays free.
+    void reopen(std::string_view batch_uuid, std::int64_t step_id);
 
     /// The batch has ended: frees its credit and drops it, except for steps that still run.
     std::int32_t forget(std::string_view batch_uuid);

@@ -52,6 +52,8 @@ HelloVerdict SessionLife::on_hello(SessionSpec spec, milliseconds now) {
                             SessionState::greeted, SessionEvent::hello});
     }
     session.last_heard = now;
+    // Said again and again, a hello must not stand for the inventories that a session owes.
+    if (added || has_ended(session.state)) session.last_proof = now;
     apply(session, SessionEvent::hello, now);
     require_probe(session, now);
     return HelloVerdict::accepted;
@@ -100,12 +102,13 @@ bool SessionLife::on_ready(std::string_view name, std::string_view nonce, millis
     return true;
 }
 
-bool SessionLife::on_heartbeat(std::string_view name, milliseconds now) {
+bool SessionLife::on_heartbeat(std::string_view name, milliseconds now, bool is_recent) {
     KnownSession* session = look_up(name);
     if (session == nullptr || session->said_goodbye) return false;
     const bool was_lost = has_ended(session->state);
     session->paused = false;
     session->last_heard = now;
+    if (is_recent || was_lost) session->last_proof = now;
     apply(*session, SessionEvent::heard, now);
     if (was_lost) require_probe(*session, now);
     record_heard(*session, now);
@@ -218,6 +221,8 @@ void SessionLife::apply_deadlines(KnownSession& session, milliseconds now, milli
         apply(session, SessionEvent::lease_ended, now);
     } else if (session.unsubscribed_at && now - *session.unsubscribed_at >= settings_.disconnect_grace) {
         apply(session, SessionEvent::grace_ended, now);
+    } else if (heard_until - session.last_proof >= settings_.unproven) {
+        apply(session, SessionEvent::unproven, now);
     } else if (silent >= settings_.suspect_after && session.state != SessionState::suspect) {
         apply(session, SessionEvent::silence, now);
         session.nonce.clear();
@@ -231,6 +236,7 @@ milliseconds SessionLife::next_check_of(const KnownSession& session, millisecond
         const milliseconds forgotten = session.lost_at + settings_.lost_kept;
         return session.lost_by_grace ? std::min(next, forgotten) : forgotten;
     }
+    next = std::min(next, session.last_proof + settings_.unproven);
     if (session.state == SessionState::ready || session.state == SessionState::greeted) {
         next = std::min(next, session.last_heard + settings_.suspect_after);
     }
@@ -270,6 +276,7 @@ void SessionLife::restart_leases(milliseconds now) {
     for (auto& [name, session] : sessions_) {
         if (has_ended(session.state) && !session.lost_by_grace) continue;
         session.last_heard = now;
+        session.last_proof = now;
         if (session.unsubscribed_at) session.unsubscribed_at = now;
     }
     if (!returns_judged_ && returns_until_ != milliseconds::max())

@@ -28,6 +28,7 @@ struct LifeSettings {
     milliseconds suspect_after{3000};
     milliseconds lease{8000};
     milliseconds disconnect_grace{2000};
+    milliseconds unproven{64000};          // without a heartbeat that proves what is in hand
     milliseconds probe_delay_first{2000};  // after an ignored batch, doubling
     milliseconds probe_delay_max{60000};
     milliseconds lost_kept{600000};  // how long a lost session stays in the worker list
@@ -64,6 +65,7 @@ struct KnownSession {
     bool drained = false;
     bool lost_by_grace = false;  // it may still come back before its lease ends
     milliseconds last_heard{0};
+    milliseconds last_proof{0};  // the last heartbeat that was made with a recent one of ours
     std::optional<milliseconds> unsubscribed_at;  // its grace runs
     milliseconds lost_at{0};
     milliseconds probe_at{0};          // first sending or repetition of the open probe
@@ -93,7 +95,8 @@ class SessionLife {
     /// True when the nonce is that of the open probe; the session is then ready, unless it drains.
     bool on_ready(std::string_view session, std::string_view nonce, milliseconds now);
     /// False for a session that is not known, or has said goodbye. Ends a pause.
-    bool on_heartbeat(std::string_view session, milliseconds now);
+    /// `is_recent`: its inventory was made with what was sent to it lately.
+    bool on_heartbeat(std::string_view session, milliseconds now, bool is_recent = true);
     /// Any other message of a session proves its life as well.
     void on_heard(std::string_view session, milliseconds now);
     /// `drained`: all that it ever started is reported and acknowledged.

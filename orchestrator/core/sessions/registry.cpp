@@ -59,8 +59,9 @@ bool SessionRegistry::on_ready(std::string_view session, std::string_view nonce,
     return true;
 }
 
-bool SessionRegistry::on_heartbeat(std::string_view session, const Inventory& inventory, milliseconds now) {
-    if (!life_.on_heartbeat(session, now)) return false;
+bool SessionRegistry::on_heartbeat(std::string_view session, const Inventory& inventory, milliseconds now,
+                                   bool is_recent) {
+    if (!life_.on_heartbeat(session, now, is_recent)) return false;
     follow_changes();
     follow_pause(session);
     ledger_.release_unlisted(session, inventory);

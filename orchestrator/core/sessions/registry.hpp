@@ -42,7 +42,8 @@ class SessionRegistry {
     /// As in SessionLife; the steps that the session lists as held or running take credit again.
     bool on_ready(std::string_view session, std::string_view nonce, const Inventory& inventory,
                   milliseconds now);
-    bool on_heartbeat(std::string_view session, const Inventory& inventory, milliseconds now);
+    bool on_heartbeat(std::string_view session, const Inventory& inventory, milliseconds now,
+                      bool is_recent = true);
     void on_heard(std::string_view session, milliseconds now) { life_.on_heard(session, now); }
     void on_goodbye(std::string_view session, milliseconds now, bool drained = false);
     void on_drain(std::string_view session, milliseconds now);
@@ -83,6 +84,7 @@ class SessionRegistry {
     std::uint32_t take_lanes_to_wake() { return ledger_.take_lanes_to_wake(); }
     void adopt(TakenBatch batch) { ledger_.adopt(std::move(batch)); }
     void give_back(std::string_view batch_uuid, std::int64_t step_id, bool still_running = false);
+    void reopen(std::string_view batch_uuid, std::int64_t step_id) { ledger_.reopen(batch_uuid, step_id); }
     void give_back_all(std::string_view batch_uuid) { ledger_.give_back_all(batch_uuid); }
     void forget(std::string_view batch_uuid) { ledger_.forget(batch_uuid); }
     bool record_running(std::string_view batch_uuid, std::int64_t step_id) {

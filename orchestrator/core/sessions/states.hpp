@@ -28,6 +28,7 @@ enum class SessionEvent {
     silence,        // nothing came for suspect_after
     lease_ended,    // nothing came for the whole lease
     grace_ended,    // unsubscribed for longer than disconnect_grace
+    unproven,       // no heartbeat showed for long what it has in hand
     batch_ignored,  // a batch was not accepted, its repetitions neither
     drain,          // asked to drain, or rejected a batch with `draining`
     goodbye,
@@ -56,6 +57,7 @@ struct Machine<SessionState> {
         {E::silence, "silence"},
         {E::lease_ended, "lease_ended"},
         {E::grace_ended, "grace_ended"},
+        {E::unproven, "unproven"},
         {E::batch_ignored, "batch_ignored"},
         {E::drain, "drain"},
         {E::goodbye, "goodbye"},
@@ -69,6 +71,7 @@ struct Machine<SessionState> {
         {S::greeted, E::silence, S::suspect},
         {S::greeted, E::lease_ended, S::lost},
         {S::greeted, E::grace_ended, S::lost},
+        {S::greeted, E::unproven, S::lost},
         {S::greeted, E::batch_ignored, S::suspect},
         {S::greeted, E::drain, S::draining},
         {S::greeted, E::goodbye, S::left},
@@ -83,6 +86,7 @@ struct Machine<SessionState> {
         {S::ready, E::silence, S::suspect},
         {S::ready, E::lease_ended, S::lost},
         {S::ready, E::grace_ended, S::lost},
+        {S::ready, E::unproven, S::lost},
         {S::ready, E::batch_ignored, S::suspect},
         {S::ready, E::drain, S::draining},
         {S::ready, E::goodbye, S::left},
@@ -95,6 +99,7 @@ struct Machine<SessionState> {
         {S::suspect, E::silence, S::suspect},
         {S::suspect, E::lease_ended, S::lost},
         {S::suspect, E::grace_ended, S::lost},
+        {S::suspect, E::unproven, S::lost},
         {S::suspect, E::batch_ignored, S::suspect},
         {S::suspect, E::drain, S::draining},
         {S::suspect, E::goodbye, S::left},
@@ -113,6 +118,7 @@ struct Machine<SessionState> {
         {S::draining, E::silence, S::draining},
         {S::draining, E::lease_ended, S::lost},
         {S::draining, E::grace_ended, S::lost},
+        {S::draining, E::unproven, S::lost},
         {S::draining, E::batch_ignored, S::draining},
         {S::draining, E::drain, S::draining},
         {S::draining, E::goodbye, S::left},

@@ -1,5 +1,6 @@
 #include "orchestrator/engine/io/loop.hpp"
 
+#include <algorithm>
 #include <random>
 #include <set>
 #include <stdexcept>
@@ -17,6 +18,7 @@ core::RegistrySettings registry_settings(const IoOptions& options) {
     settings.heartbeat = options.timers.heartbeat;
     settings.suspect_after = options.timers.suspect_after;
     settings.lease = options.timers.lease;
+    settings.unproven = std::max(kUnprovenMin, kUnprovenLeases * options.timers.lease);
     settings.disconnect_grace = options.timers.disconnect_grace;
     settings.plain_batch_steps_max = options.delivery.batch_size;
     settings.lanes = options.lanes;

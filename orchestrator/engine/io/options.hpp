@@ -51,6 +51,11 @@ struct IoOptions {
 /// as an outbox holds, fit into one inventory (kInventoryBytesMax).
 inline constexpr std::int32_t kStepsInHandMax = 20'000;
 
+/// A session must show what it has in hand, with a heartbeat made after a recent one of this orchestrator, at
+/// least this often. Far longer than frames wait in queues.
+inline constexpr int kUnprovenLeases = 8;
+inline constexpr milliseconds kUnprovenMin{60'000};
+
 /// Largest frame of a worker: with results, and without.
 constexpr std::int64_t result_frame_bytes_max(const options::Limits& limits) {
     return limits.result_bytes + static_cast<std::int64_t>(protocol::kEnvelopeBytesMax);

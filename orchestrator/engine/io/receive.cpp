@@ -264,6 +264,7 @@ void IoReceiver::take_report(Message& message, const protocol::Frame& frame, mil
         return registry.credit_in_flight() != before;
     });
     moved ? gate_.earn() : gate_.waste();
+    if (moved) sessions_.on_step_ended(facts.session);
     dispatch_.on_sign_of_life(facts.session, facts.batch_uuid);
     post_.report(ports::Report{std::move(message), std::string(frame.body), too_large_});
 }

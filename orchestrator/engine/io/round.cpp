@@ -241,6 +241,12 @@ void IoRound::handle(const ports::ForgetBatches& message) {
     for (const std::string& batch_uuid : message.batch_uuids) dispatch_.forget(batch_uuid);
 }
 
+void IoRound::handle(const ports::ReopenSteps& message) {
+    registry_.with([&](auto& registry) {
+        for (const std::int64_t step_id : message.step_ids) registry.reopen(message.batch_uuid, step_id);
+    });
+}
+
 void IoRound::handle(ports::RefuseSessions) {
     sessions_.refuse_new_sessions();
 }

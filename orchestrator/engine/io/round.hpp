@@ -54,6 +54,7 @@ class IoRound {
     void handle(ports::DrainSession message);
     void handle(const ports::RecordFault& message);
     void handle(ports::RefuseSessions);
+    void handle(const ports::ReopenSteps& message);
 
     bool read_subscriptions(int budget);
     bool read_results(int budget);

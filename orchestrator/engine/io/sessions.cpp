@@ -208,8 +208,9 @@ void IoSessions::on_heartbeat(const protocol::WorkerHeartbeat& heartbeat, std::s
         return;
     }
     const core::Inventory inventory = to_inventory(heartbeat);
-    const bool known = registry_.with(
-        [&](auto& registry) { return registry.on_heartbeat(heartbeat.session, inventory, now); });
+    const bool known = registry_.with([&](auto& registry) {
+        return registry.on_heartbeat(heartbeat.session, inventory, now, is_recent(heartbeat.seen_n));
+    });
     if (!known) {
         // Forgotten, or ended by a goodbye that was not its own: only its hello makes it useful again.
         count(counters_.late);
@@ -228,6 +229,11 @@ void IoSessions::on_heartbeat(const protocol::WorkerHeartbeat& heartbeat, std::s
         if (first) post_.event(ports::StepRunning{step.batch_id, step.step_id, step.attempt, step.age_ms});
     }
     inventory_.check(heartbeat, inventory, now);
+}
+
+// A session that never shows what it was sent lately cannot be proven to have lost anything.
+bool IoSessions::is_recent(std::int64_t seen_n) const {
+    return heartbeat_n_ - seen_n <= kRecentLeases * options_.timers.lease / options_.timers.heartbeat;
 }
 
 void IoSessions::on_goodbye(const protocol::Goodbye& goodbye, milliseconds now) {

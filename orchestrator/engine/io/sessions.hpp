@@ -43,6 +43,8 @@ class IoSessions {
     /// `raw`: its text, to be kept if it is refused.
     void on_heartbeat(const protocol::WorkerHeartbeat& heartbeat, std::string_view raw, milliseconds now);
     void on_goodbye(const protocol::Goodbye& goodbye, milliseconds now);
+    /// A step of it has ended, by its report or its hand-back.
+    void on_step_ended(std::string_view session) { inventory_.on_step_ended(session); }
     /// Answers a session that cannot be served, with the reason. `hello_nonce`: of the hello that this answers.
     void refuse(std::string_view session, std::string_view code, std::string message,
                 const std::optional<std::string>& hello_nonce = std::nullopt);
@@ -64,6 +66,7 @@ class IoSessions {
     void send_welcome(std::string_view session);
     bool is_acceptable(const protocol::Hello& hello, std::string_view raw);
     void send_heartbeats(milliseconds now);
+    bool is_recent(std::int64_t seen_n) const;
     void log_change(const core::SessionChange& change);
     bool hears_control(std::string_view session) const { return control_.find(session) != control_.end(); }
 

@@ -129,6 +129,8 @@ class Listener {
     void defer(std::span<const ports::Inbound> messages, const std::string& cause);
     void keep_undelivered(const ports::Undelivered& undelivered);
     void keep_running(const ports::StepRunning& running);
+    void keep_asked(const ports::StartRequested& request);
+    void reopen(const ports::Report& report);
     void reject_poison(TurnSplit& split, const ports::Inbound& message, const std::string& cause);
 
     const ListenerOptions options_;

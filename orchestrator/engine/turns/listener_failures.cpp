@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "orchestrator/engine/turns/listener.hpp"
+#include "orchestrator/engine/turns/reopened.hpp"
 #include "orchestrator/engine/turns/report_facts.hpp"
 #include "orchestrator/util/log.hpp"
 
@@ -71,9 +72,10 @@ void Listener::defer(std::span<const ports::Inbound> messages, const std::string
         if (const auto* undelivered = std::get_if<ports::Undelivered>(&message))
             keep_undelivered(*undelivered);
         if (const auto* running = std::get_if<ports::StepRunning>(&message)) keep_running(*running);
+        if (const auto* report = std::get_if<ports::Report>(&message)) reopen(*report);
+        if (const auto* start = std::get_if<ports::StartRequested>(&message)) keep_asked(*start);
     }
     counters_.messages_deferred += static_cast<std::int64_t>(messages.size());
-    log::warning("somebody holds a task locked: its messages wait to be sent again", {{"cause", cause}});
 }
 
 // It is posted once, and nothing else would ever end these steps.
@@ -91,10 +93,26 @@ void Listener::keep_undelivered(const ports::Undelivered& undelivered) {
 void Listener::keep_running(const ports::StepRunning& running) {
     auto* batch = memory_.open().find(running.batch_uuid);
     auto* step = batch ? batch->find_step(running.step_id) : nullptr;
-    if (!step || step->started || step->attempt != running.attempt) return;
+    if (!step || step->started) return;
     step->started = true;
     step->started_at = deps_.clock.boot_time() - plausible_age(running.age_ms);
     deadlines_.watch_started(*batch);
+}
+
+// Their worker may never send them again, and the io thread has taken them for the end of these steps.
+void Listener::reopen(const ports::Report& report) {
+    const auto* batch = memory_.open().find(std::string(facts_of(report).batch_uuid));
+    if (batch == nullptr) return;
+    std::vector<ports::ReopenSteps> reopened;
+    add_reopened(reopened, *batch, report);
+    for (auto& steps : reopened) deps_.publisher.send(std::move(steps));
+}
+
+// It asks, and is not answered for want of the lock: it holds its step by right.
+void Listener::keep_asked(const ports::StartRequested& request) {
+    auto* batch = memory_.open().find(request.batch_uuid);
+    auto* step = batch && batch->session == request.session ? batch->find_step(request.step_id) : nullptr;
+    if (step != nullptr) step->asked_at = deps_.clock.boot_time();
 }
 
 void Listener::reject_poison(TurnSplit& split, const ports::Inbound& message, const std::string& cause) {
@@ -108,6 +126,7 @@ void Listener::reject_poison(TurnSplit& split, const ports::Inbound& message, co
             return;
         }
         ++counters_.messages_rejected;
+        reopen(*report);
         // Refused for good, so that its outbox does not send it for ever.
         const auto facts = facts_of(*report);
         if (!facts.reply_to.empty()) {

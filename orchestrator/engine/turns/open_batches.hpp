@@ -30,6 +30,8 @@ struct OpenStep {
     std::int32_t max_snoozes = 0;
     bool granted = false;
     bool started = false;
+    bool called_in = false;                                    // its session was told to give it back
+    std::optional<std::chrono::milliseconds> asked_at = {};    // boot time of the last question for a grant
     std::optional<std::chrono::milliseconds> started_at = {};  // boot time
     bool timed = false;                                        // its time-out is being watched
     std::size_t report_hash = 0;  // of the first final report's status, output and error; 0: not known

@@ -74,6 +74,8 @@ class TurnDraft {
     /// After the commit: a granted step may have been started.
     void record_granted(const std::vector<ports::JudgedStart>& judged);
     const std::vector<ports::StartAnswer>& refused_starts() const { return refused_starts_; }
+    /// Steps whose reports the io thread has taken for their end, and that are out as before.
+    const std::vector<ports::ReopenSteps>& reopened() const { return reopened_; }
     /// Steps whose session has broken its word; logged and counted after the commit.
     struct Broken {
         std::string session;
@@ -92,7 +94,7 @@ class TurnDraft {
     void receive_report(const ports::Report& report);
     void receive_partial(const protocol::PartialResult& message, const ReportFacts& facts,
                          const ports::Report& report);
-    void refuse_too_large(const ReportFacts& facts, const std::string& raw);
+    void refuse_too_large(const ReportFacts& facts, const ports::Report& report);
     void receive_progress(const OpenBatch& batch, OpenStep& step, const protocol::PartialResult& message,
                           ports::TurnMessage record);
     void receive_final(const OpenBatch& batch, OpenStep& step, const protocol::PartialResult& message,
@@ -115,6 +117,7 @@ class TurnDraft {
     // A final report of the same turn counts for more: the database applies it first, and hands nothing back.
     void withdraw_hand_back(const OpenBatch& batch, OpenStep& step);
     void end_delivery(OpenBatch& batch, OpenStep& step, const std::string& reason);
+    void orphan(OpenBatch& batch, OpenStep& step, const std::string& reason, bool try_alone = false);
     void apply_losses();
     void apply(const ports::SessionLost& loss);
     void apply(const ports::NotAccepted& loss);
@@ -135,6 +138,7 @@ class TurnDraft {
     std::vector<Ended> unstarted_;
     std::vector<ports::StartAnswer> starts_;
     std::vector<ports::StartAnswer> refused_starts_;
+    std::vector<ports::ReopenSteps> reopened_;
     std::vector<std::string> alerts_;
     std::vector<Broken> broken_;
 };

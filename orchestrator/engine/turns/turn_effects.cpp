@@ -90,6 +90,7 @@ void TurnEffects::on_recorded(const TurnDraft& draft) {
             ports::CancelSteps{held.session, held.batch_uuid, held.steps, held.reason, /*ended=*/false});
         publisher_.send(ports::SuspectSession{held.session});
     }
+    for (const auto& reopened : draft.reopened()) publisher_.send(reopened);
     if (!draft.input().messages.empty()) util::crash_point("before_ack");
     publisher_.send(ports::Acknowledge{draft.acks()});
 }

@@ -125,6 +125,7 @@ TEST_F(Checks, AcceptADeadLetterForEachOfItsGrounds) {
         {"timed_out", orphaned},
         {"not_accepted", orphaned},
         {"held_unstarted", orphaned},
+        {"not_reported", orphaned},
         {"handler_still_running", failed + "error = '{\"handler_stopped\": false}', on_orphan = 'dead_letter'"
                                            " WHERE workflow_step_id = @failed.only"},
         {"retries_exhausted", failed + "retry_limit = 1 WHERE workflow_step_id = @failed.only"},

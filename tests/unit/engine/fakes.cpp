@@ -379,6 +379,9 @@ void FakePublisher::log(const ports::RecordFault& message) {
 void FakePublisher::log(const ports::DrainSession& message) {
     log_.add("drain " + message.session);
 }
+void FakePublisher::log(const ports::ReopenSteps& message) {
+    log_.add("reopen " + message.batch_uuid + ": " + joined(message.step_ids));
+}
 void FakePublisher::log(const ports::RefuseSessions&) {
     log_.add("refuse sessions");
 }

@@ -130,6 +130,7 @@ class FakePublisher final : public ports::Publisher {
     void log(const ports::DrainSession& message);
     void log(const ports::RecordFault& message);
     void log(const ports::RefuseSessions&);
+    void log(const ports::ReopenSteps& message);
 
     EventLog& log_;
 };

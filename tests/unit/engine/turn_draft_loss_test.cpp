@@ -248,8 +248,64 @@ TEST_F(DraftLoss, AHeldStepIsCalledInFirstAndOrphanedThen) {
     EXPECT_EQ(orphans_of(draft), "1:held_unstarted");
     batch = batch_of({1});
     batch.steps[0].claim_first = true;
+    turn({ports::StartRequested{"s1", kBatch, 1, 1, 1}});
     draft = turn({ports::HeldTooLong{"s1", kBatch, 1, false}});
     EXPECT_TRUE(draft.unstarted().empty()) << "it waits for its grant";
+}
+
+TEST_F(DraftLoss, AStepThatMustAskAndNeverDoesIsCalledInAndComesBackUnspent) {
+    batch.steps[0].claim_first = true;
+    EXPECT_EQ(turn({ports::HeldTooLong{"s1", kBatch, 1, false}}).unstarted().size(), 1U);
+    const auto draft = turn({ports::HeldTooLong{"s1", kBatch, 1, true}});
+    EXPECT_EQ(orphans_of(draft), "");
+    EXPECT_EQ(hand_backs_of(draft), "1:never_granted");
+}
+
+TEST_F(DraftLoss, WhatWaitedHereForTheDatabaseProvesNothingAboutItsWorker) {
+    auto draft = turn({ports::HeldTooLong{"s1", kBatch, 1, false, milliseconds(-9000)}});
+    EXPECT_TRUE(draft.unstarted().empty());
+    draft = turn({ports::HeldTooLong{"s1", kBatch, 1, true, milliseconds(900)}});
+    EXPECT_EQ(orphans_of(draft), "") << "it was not called in before";
+    EXPECT_EQ(draft.unstarted().size(), 1U);
+    EXPECT_EQ(orphans_of(turn({ports::HeldTooLong{"s1", kBatch, 1, true, milliseconds(950)}})),
+              "1:held_unstarted");
+}
+
+TEST_F(DraftLoss, AStepWhoseReportIsWithheldIsOrphanedAlsoWithoutAGrant) {
+    batch.steps[1].claim_first = true;
+    EXPECT_EQ(orphans_of(turn({ports::StepsAbsent{"s1", kBatch, {1, 2}, true}})),
+              "1:not_reported 2:not_reported");
+    batch = batch_of({1, 2});
+    EXPECT_EQ(orphans_of(turn({ports::StepsAbsent{"s1", kBatch, {1}, true}, report(partial(1, 1))})), "")
+        << "it has come after all";
+}
+
+TEST_F(DraftLoss, AReportOrAHandBackOfAnotherAttemptLeavesTheStepToBeAccountedFor) {
+    auto wrong = partial(1, 1);
+    wrong.attempt = 7;
+    auto draft = turn({report(wrong)});
+    ASSERT_EQ(draft.reopened().size(), 1U);
+    EXPECT_EQ(draft.reopened()[0].step_ids, std::vector<std::int64_t>{1});
+    protocol::BatchRejected rejection;
+    rejection.session = "s1";
+    rejection.batch_id = kBatch;
+    rejection.sequence = 9;
+    rejection.steps = {{1, 7, "draining"}, {2, 1, "draining"}};
+    draft = turn({report(rejection)});
+    EXPECT_EQ(hand_backs_of(draft), "2:draining");
+    ASSERT_EQ(draft.reopened().size(), 1U);
+    EXPECT_EQ(draft.reopened()[0].step_ids, std::vector<std::int64_t>{1});
+    rejection.steps = {{1, 1, "draining"}};
+    draft = turn({ports::Report{rejection, "{}", true}});
+    ASSERT_EQ(draft.reopened().size(), 1U) << "refused as too large";
+    wrong.attempt = 7;
+    wrong.session = "s2";
+    EXPECT_TRUE(turn({report(wrong)}).reopened().empty()) << "not its session: it ended nothing there either";
+}
+
+TEST_F(DraftLoss, ARunningStepWithAWrongAttemptIsOnTheClockAllTheSame) {
+    turn({ports::StepRunning{kBatch, 1, 7, 5}});
+    EXPECT_TRUE(batch.steps[0].started_at.has_value());
 }
 
 TEST_F(DraftLoss, AStartIsAskedOfTheDatabaseOnceHoweverOftenItIsRepeated) {

@@ -212,10 +212,9 @@ TEST_F(Draft, InProgressIsNotedAndMarksTheStartOnce) {
     EXPECT_EQ(acks_of(turn), "s1: +1 +2\n");
 }
 
-TEST_F(Draft, RunningOfAnotherAttemptOrStepSaysNothing) {
+TEST_F(Draft, RunningOfAnotherStepSaysNothing) {
     know(batch_of({1}));
     auto turn = draft();
-    turn.receive(ports::StepRunning{kBatch, 1, 2, 900});
     turn.receive(ports::StepRunning{kBatch, 5, 1, 900});
     turn.receive(ports::StepRunning{"no batch", 1, 1, 900});
     turn.close();

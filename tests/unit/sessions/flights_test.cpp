@@ -53,6 +53,23 @@ TEST(Flights, AReportFreesItsStepOnce) {
     EXPECT_EQ(held(table, "s1"), 2);
 }
 
+TEST(Flights, AStepWhoseReportDidNotCountIsExpectedAgain) {
+    FlightTable table;
+    table.add(batch("b1", "s1", {1, 2}), true);
+    table.reported("b1", 1, false);
+    EXPECT_FALSE(table.expects("b1", 1));
+    table.reopen("b1", 1);
+    table.reopen("b1", 99);
+    table.reopen("b9", 1);
+    EXPECT_TRUE(table.expects("b1", 1));
+    EXPECT_EQ(held(table, "s1"), 1) << "its credit stays free";
+    EXPECT_EQ(table.reported("b1", 1, false).credit, 0);
+    EXPECT_FALSE(table.expects("b1", 1));
+    table.reported("b1", 2, true);
+    table.reopen("b1", 2);
+    EXPECT_FALSE(table.expects("b1", 2)) << "it still runs";
+}
+
 TEST(Flights, AddingABatchTwiceTakesNothing) {
     FlightTable table;
     EXPECT_EQ(table.add(batch("b1", "s1", {1, 1, 2}), true), 2);

@@ -68,6 +68,33 @@ TEST_F(SessionLifeTest, EachChangeIsReportedOnceAndInOrder) {
     EXPECT_EQ(last[1].worker_id, "worker-aa");
 }
 
+TEST_F(SessionLifeTest, ASessionThatIsHeardAndNeverShowsWhatItHasIsLost) {
+    make_ready(kA);
+    make_ready(kB);
+    life_.take_changes();
+    for (int second = 1; second < 64; ++second) {
+        pass(1000);
+        life_.on_heard(kA, now_);
+        life_.on_heartbeat(kA, now_, /*is_recent=*/false);
+        life_.on_hello(spec(kA), now_);
+        life_.on_heartbeat(kB, now_, /*is_recent=*/true);
+        life_.advance(now_, now_);
+        ASSERT_FALSE(life_.is_gone(kA, now_)) << second;
+    }
+    EXPECT_LE(life_.next_check(), now_ + milliseconds{1000});
+    pass(1000);
+    life_.on_heard(kA, now_);
+    life_.on_heard(kB, now_);
+    life_.advance(now_, now_);
+    EXPECT_TRUE(life_.is_gone(kA, now_));
+    EXPECT_FALSE(life_.is_gone(kB, now_));
+    EXPECT_NE(changes().find("greeted>lost by unproven"), std::string::npos);
+    pass(1000);
+    life_.on_heartbeat(kA, now_, /*is_recent=*/false);
+    life_.advance(now_, now_);
+    EXPECT_FALSE(life_.is_gone(kA, now_)) << "it is given the same time again";
+}
+
 TEST_F(SessionLifeTest, ASessionLostByItsGraceMayReturnUntilItsLeaseEnds) {
     make_ready(kA);
     life_.on_unsubscribed(kA, now_);

@@ -22,21 +22,21 @@ struct Row {
     std::array<const char*, kEvents.size()> to;
 };
 constexpr std::array<Row, kStates.size()> kExpected = {{
-    // hello, probe_answered, subscribed, unsubscribed, heard, silence, lease, grace, ignored, drain, goodbye
+    // hello, probe_answered, subscribed, unsubscribed, heard, silence, lease, grace, unproven, ignored, drain, goodbye
     {S::greeted,
-     {"greeted", "ready", "greeted", "suspect", "greeted", "suspect", "lost", "lost", "suspect", "draining",
-      "left"}},
-    {S::ready,
-     {"greeted", "ready", "greeted", "suspect", "ready", "suspect", "lost", "lost", "suspect", "draining",
-      "left"}},
-    {S::suspect,
-     {"greeted", "ready", "suspect", "suspect", "suspect", "suspect", "lost", "lost", "suspect", "draining",
-      "left"}},
-    {S::lost, {"greeted", "-", "-", "-", "greeted", "-", "-", "-", "-", "-", "-"}},
-    {S::draining,
-     {"draining", "draining", "draining", "draining", "draining", "draining", "lost", "lost", "draining",
+     {"greeted", "ready", "greeted", "suspect", "greeted", "suspect", "lost", "lost", "lost", "suspect",
       "draining", "left"}},
-    {S::left, {"greeted", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"}},
+    {S::ready,
+     {"greeted", "ready", "greeted", "suspect", "ready", "suspect", "lost", "lost", "lost", "suspect",
+      "draining", "left"}},
+    {S::suspect,
+     {"greeted", "ready", "suspect", "suspect", "suspect", "suspect", "lost", "lost", "lost", "suspect",
+      "draining", "left"}},
+    {S::lost, {"greeted", "-", "-", "-", "greeted", "-", "-", "-", "-", "-", "-", "-"}},
+    {S::draining,
+     {"draining", "draining", "draining", "draining", "draining", "draining", "lost", "lost", "lost",
+      "draining", "draining", "left"}},
+    {S::left, {"greeted", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"}},
 }};
 
 TEST(SessionStates, EveryCellOfTheTable) {

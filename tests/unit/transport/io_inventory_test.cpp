@@ -1,5 +1,6 @@
 // What heartbeats list, against what was sent: absent, stale and held steps, and the credit of what still
 // runs.
+#include "orchestrator/engine/io/inventory.hpp"
 #include "tests/unit/transport/fake_worker.hpp"
 
 namespace tasker::engine {
@@ -25,12 +26,14 @@ class IoInventoryTest : public IoTest {
     }
     /// A heartbeat that shows the last one of the orchestrator, as a worker's does.
     void beat(FakeWorker& a, const std::vector<protocol::StepRef>& held,
-              const std::vector<protocol::RunningStep>& running = {}, std::int64_t free = 0) {
+              const std::vector<protocol::RunningStep>& running = {}, std::int64_t free = 0,
+              const std::vector<protocol::StepRef>& unacked = {}) {
         protocol::WorkerHeartbeat beat;
         beat.session = a.session;
         beat.held = held;
         beat.running = running;
         beat.free = free;
+        beat.unacked = unacked;
         beat.seen_n = a.next<protocol::Heartbeat>()->n;
         a.send("workers", beat);
     }
@@ -42,6 +45,17 @@ class IoInventoryTest : public IoTest {
             beat(a, held, {}, free);
         }
         return false;
+    }
+    /// Beats with what `list` says each time, until `condition` holds.
+    bool listed_until(const std::function<void()>& list, const std::function<bool()>& condition) {
+        return eventually(condition, [&](milliseconds) { list(); });
+    }
+    /// So many more heartbeats are worked off.
+    void beat_times(int times, const std::function<void()>& list) {
+        const auto before = counted(loop_->counters().heartbeats_received);
+        for (int i = 0; i < times; ++i) list();
+        ASSERT_TRUE(
+            becomes([&] { return counted(loop_->counters().heartbeats_received) >= before + times; }));
     }
 };
 
@@ -150,11 +164,94 @@ TEST_F(IoInventoryTest, AStepHeldBesideFreeSlotsIsCalledInAndThenCalledInAgain) 
 
 TEST_F(IoInventoryTest, AStepHeldBehindOthersIsHeldByRight) {
     options_.held_limit = milliseconds{100};
-    FakeWorker& a = accepting_worker({1});
-    const auto before = counted(loop_->counters().heartbeats_received);
-    ASSERT_TRUE(beats_until(a, {{"b1"_id, 1, 1}},
-                            [&] { return counted(loop_->counters().heartbeats_received) >= before + 6; }));
+    FakeWorker& a = accepting_worker({1, 2});
+    beat_times(6, [&] { beat(a, {{"b1"_id, 1, 1}}, {{"b1"_id, 2, 1, 5}}); });
     EXPECT_EQ(waiting_events<ports::HeldTooLong>(), 0);
+}
+
+TEST_F(IoInventoryTest, AStepHeldBehindNothingIsCalledInWhateverIsSaidOfFreeSlots) {
+    options_.held_limit = milliseconds{100};
+    FakeWorker& a = accepting_worker({1});
+    ASSERT_TRUE(beats_until(
+        a, {{"b1"_id, 1, 1}}, [&] { return waiting_events<ports::HeldTooLong>() >= 2; }, 0));
+    EXPECT_FALSE(next_event<ports::HeldTooLong>()->again);
+    EXPECT_TRUE(next_event<ports::HeldTooLong>()->again);
+}
+
+// Its handler hangs in the only slot, and its time is over: what stands behind it may run elsewhere.
+TEST_F(IoInventoryTest, AStepHeldBehindOneThatIsOverIsCalledIn) {
+    options_.held_limit = milliseconds{100};
+    FakeWorker& a = accepting_worker({1, 2});
+    loop_->send(ports::CancelSteps{kA, "b1"_id, {{2, 1}}, "timed_out", true});
+    a.next<protocol::Cancel>();
+    EXPECT_TRUE(listed_until(
+        [&] {
+            beat(a, {{"b1"_id, 1, 1}}, {{"b1"_id, 2, 1, 5}});
+        },
+        [&] { return waiting_events<ports::HeldTooLong>() > 0; }));
+}
+
+TEST_F(IoInventoryTest, AStepThatAllOthersOvertakeIsCalledIn) {
+    options_.timers.heartbeat = milliseconds{20};
+    start();
+    loop_->send(ports::AdoptBatches{0, {}});
+    FakeWorker& a = worker(kA);
+    a.capacity = 50;
+    a.join(*loop_, *registry_);
+    std::vector<std::int64_t> steps;
+    for (std::int64_t id = 1; id <= 2; ++id) steps.push_back(id);
+    loop_->send(ports::PublishBatches{{take_batch("b1"_id, kA, steps)}});
+    a.next<protocol::StepBatchRequest>();
+    a.accept("b1"_id);
+    const auto beat_held = [&] { beat(a, {{"b1"_id, 1, 1}}, {{"b1"_id, 2, 1, 5}}); };
+    beat_times(2, beat_held);
+    // 4 times the credit of 100.
+    for (int i = 0; i < 400; ++i) {
+        const std::string uuid = batch_id("other-" + std::to_string(i));
+        loop_->send(ports::PublishBatches{{take_batch(uuid, kA, {1000 + i})}});
+        a.next<protocol::StepBatchRequest>();
+        if (i == 399) {
+            beat_times(2, beat_held);
+            EXPECT_EQ(waiting_events<ports::HeldTooLong>(), 0);
+        }
+        a.send("results", a.result(uuid, 1000 + i, 1));
+        ASSERT_TRUE(becomes([&] { return in_flight() == 2; }));
+        loop_->send(ports::ForgetBatches{{uuid}});
+        collect(milliseconds{0});
+    }
+    EXPECT_TRUE(listed_until(beat_held, [&] { return waiting_events<ports::HeldTooLong>() > 0; }));
+}
+
+TEST_F(IoInventoryTest, AReportThatDoesNotComeIsAskedForAndThenGivenUp) {
+    options_.held_limit = milliseconds{100};
+    FakeWorker& a = accepting_worker({1, 2});
+    const auto list = [&] { beat(a, {{"b1"_id, 2, 1}}, {}, 0, {{"b1"_id, 1, 1}}); };
+    ASSERT_TRUE(listed_until(list, [&] { return waiting_events<ports::StepsAbsent>() > 0; }));
+    const auto given_up = next_event<ports::StepsAbsent>();
+    EXPECT_TRUE(given_up->withheld);
+    EXPECT_EQ(given_up->step_ids, std::vector<std::int64_t>{1});
+    EXPECT_EQ(a.waiting<protocol::ReportRequest>(), kTimesAskedMax);
+    EXPECT_EQ(a.next<protocol::ReportRequest>()->step_ids, std::vector<std::int64_t>{1});
+    EXPECT_TRUE(in_state(kA, core::SessionState::suspect)) << "it gets no more of them for a while";
+}
+
+TEST_F(IoInventoryTest, AReportThatCameIsNotAskedFor) {
+    options_.held_limit = milliseconds{50};
+    FakeWorker& a = accepting_worker({1, 2});
+    a.send("results", a.result("b1"_id, 1, 1));
+    ASSERT_TRUE(becomes([&] { return in_flight() == 1; }));
+    beat_times(8, [&] { beat(a, {}, {{"b1"_id, 2, 1, 5}}, 0, {{"b1"_id, 1, 1}}); });
+    EXPECT_EQ(a.waiting<protocol::ReportRequest>(), 0);
+    EXPECT_EQ(waiting_events<ports::StepsAbsent>(), 0);
+}
+
+TEST_F(IoInventoryTest, AReportThatEndedNothingLeavesItsStepToBeAccountedFor) {
+    FakeWorker& a = accepting_worker({1});
+    a.send("results", a.result("b1"_id, 1, 1));
+    ASSERT_TRUE(becomes([&] { return in_flight() == 0; }));
+    loop_->send(ports::ReopenSteps{"b1"_id, {1}});
+    ASSERT_TRUE(beats_until(a, {}, [&] { return waiting_events<ports::StepsAbsent>() > 0; }));
+    EXPECT_EQ(next_event<ports::StepsAbsent>()->step_ids, std::vector<std::int64_t>{1});
 }
 
 TEST_F(IoInventoryTest, ADrainedGoodbyeIsToldAsAPromise) {

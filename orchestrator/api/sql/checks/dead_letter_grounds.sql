@@ -28,4 +28,5 @@ WHERE (e.workflow_step_id IS NULL AND NOT tasker_task_was_dropped(d.task_id))
           WHEN 'not_accepted' THEN e.metadata ->> 'reason' = d.reason
           WHEN 'held_unstarted' THEN e.metadata ->> 'reason' = d.reason
           WHEN 'absent' THEN e.metadata ->> 'reason' = d.reason
+          WHEN 'not_reported' THEN e.metadata ->> 'reason' = d.reason
           ELSE false END, false))

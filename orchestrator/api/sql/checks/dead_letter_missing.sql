@@ -5,8 +5,8 @@ SELECT 'step', s.workflow_step_id, s.task_id,
 FROM (SELECT s.workflow_step_id, s.task_id, s.name, s.attempts,
              CASE WHEN h.event = 'request_too_large' THEN 'request_too_large'
                   WHEN h.metadata ->> 'reason' IN ('session_lost', 'timed_out', 'not_accepted',
-                                                   'held_unstarted', 'absent', 'handler_still_running',
-                                                   'snoozes_exhausted')
+                                                   'held_unstarted', 'absent', 'not_reported',
+                                                   'handler_still_running', 'snoozes_exhausted')
                   THEN h.metadata ->> 'reason'
                   WHEN bs.final_status = 'orphaned' THEN 'orphaned'
                   WHEN bs.final_status = 'failed' AND s.retryable
