@@ -38,6 +38,7 @@ constexpr Reason kReasons[] = {
     {"retries_exhausted", "it failed in each of its attempts"},
     {"snoozes_exhausted", "its handler asked for a later time more often than max_snoozes allows"},
     {"request_too_large", "its request is larger than limits.batch_bytes, so it cannot be sent"},
+    {"handed_back_too_often", "workers handed it back a hundred times and never started it"},
     {"request_not_built", "the database cannot build its request; the error has the cause"},
 };
 
@@ -173,8 +174,9 @@ void add_list(CLI::App* group, Context& context) {
     command->add_option("--task", filter->task_id, "only of this task")->type_name("ID");
     command
         ->add_option("--reason", filter->reason,
-                     "session_lost, timed_out, not_accepted, held_unstarted, handler_still_running, "
-                     "retries_exhausted, snoozes_exhausted, request_too_large or request_not_built")
+                     "session_lost, timed_out, not_accepted, held_unstarted, not_reported, absent, "
+                     "handler_still_running, retries_exhausted, snoozes_exhausted, handed_back_too_often, "
+                     "request_too_large or request_not_built")
         ->type_name("REASON");
     const auto options = add_list_options(command);
     command->footer(

@@ -67,6 +67,7 @@ enum class StepEvent {
     fail,               // reported error, not retryable, or at the limit
     hand_back,          // proven unstarted
     request_too_large,  // its request cannot be sent
+    give_up,            // workers hand it back again and again
     retry,              // operator
     resolve_manually,   // operator, may supply results
     cancel
@@ -94,6 +95,7 @@ struct Machine<StepState> {
         {E::fail, "fail"},
         {E::hand_back, "hand_back"},
         {E::request_too_large, "request_too_large"},
+        {E::give_up, "give_up"},
         {E::retry, "retry"},
         {E::resolve_manually, "resolve_manually"},
         {E::cancel, "cancel"},
@@ -101,6 +103,7 @@ struct Machine<StepState> {
     static constexpr auto kTransitions = std::to_array<Transition<S, E>>({
         {S::pending, E::claim, S::in_progress},
         {S::pending, E::request_too_large, S::error},
+        {S::pending, E::give_up, S::error},
         {S::pending, E::cancel, S::cancelled},
         {S::in_progress, E::complete, S::complete},
         {S::in_progress, E::await_retry, S::waiting_for_retry},

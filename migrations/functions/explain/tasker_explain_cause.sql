@@ -2,11 +2,12 @@
 -- and in tasker_explain_next_event.
 -- p_delivery: its open delivery, if it is in progress. p_blocked: a step that it waits for has failed. p_place and
 -- p_key:
--- where it stands in its queue and how its handler key stands, if it may be claimed.
+-- where it stands in its queue and how its handler key stands, if it may be claimed. p_hand_back: why it was handed
+-- back, if it waits because of that.
 -- Reads no table, raises nothing. Called by tasker_explain_steps.
 CREATE OR REPLACE FUNCTION tasker_explain_cause(p_state text, p_remaining_parents int, p_claim_first boolean,
-    p_claimable boolean, p_next_attempt_at timestamptz, p_snoozes int, p_blocked boolean, p_delivery tasker_explain_delivery,
-    p_place tasker_explain_place, p_key tasker_explain_key) RETURNS text
+    p_claimable boolean, p_next_attempt_at timestamptz, p_hand_back text, p_blocked boolean,
+    p_delivery tasker_explain_delivery, p_place tasker_explain_place, p_key tasker_explain_key) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE
         WHEN p_state = 'error' THEN 'failed'
@@ -29,6 +30,7 @@ LANGUAGE sql IMMUTABLE AS $$
                  ELSE 'no_credit' END
         WHEN p_next_attempt_at IS NULL THEN 'inconsistent'
         WHEN p_state = 'waiting_for_retry' THEN 'backoff'
-        WHEN p_snoozes > 0 THEN 'snoozed'
+        WHEN p_hand_back = 'snoozed' THEN 'snoozed'
+        WHEN p_hand_back IS NOT NULL THEN 'handed_back'
         ELSE 'not_before' END
 $$;

@@ -15,6 +15,7 @@ LANGUAGE sql IMMUTABLE AS $$
         WHEN 'turn_full' THEN 'next_turns'
         WHEN 'backoff' THEN 'retry_due'
         WHEN 'snoozed' THEN 'wait_ends'
+        WHEN 'handed_back' THEN 'offered_again'
         WHEN 'not_before' THEN 'not_before_passes'
         WHEN 'no_session' THEN 'session_connects'
         WHEN 'inconsistent' THEN 'operator_checks_database'

@@ -12,7 +12,10 @@ BEGIN
     RETURN QUERY
     WITH steps AS (
         SELECT s.*, tasker_is_claimable(s.state, s.remaining_parents, s.ready_key, s.next_attempt_at, p_now) AS claimable,
-               (s.workflow_step_id - p_graph.low)::int + 1 AS at
+               (s.workflow_step_id - p_graph.low)::int + 1 AS at,
+               CASE WHEN s.unstarted_attempts > 0 AND s.state = 'pending' AND s.next_attempt_at IS NOT NULL THEN
+                   (SELECT h.metadata FROM tasker_workflow_step_transitions h
+                    WHERE h.workflow_step_id = s.workflow_step_id AND h.sort_key = s.transition_count) END AS hand_back
         FROM tasker_workflow_steps s
         WHERE s.task_id = p_task_id AND s.state NOT IN ('complete', 'resolved_manually')
         OFFSET 0
@@ -29,7 +32,7 @@ BEGIN
         SELECT s.*, d.batch_uuid, d.session, d.worker_id, d.worker_state, d.published_at, d.started_at, d.times_out_at,
                p.ahead, l.dead_letter_id, l.reason AS dead_letter_reason, w.ids AS waits_for,
                tasker_explain_cause(s.state, s.remaining_parents, s.claim_first, s.claimable, s.next_attempt_at,
-                   s.snoozes, v_failed[s.at], d, p, k) AS cause,
+                   s.hand_back ->> 'reason', v_failed[s.at], d, p, k) AS cause,
                CASE WHEN s.state IN ('error', 'waiting_for_retry') THEN s.error ->> 'message' END AS message
         FROM steps s
         LEFT JOIN unnest(p_deliveries) d ON d.step_id = s.workflow_step_id
@@ -46,13 +49,13 @@ BEGIN
                 WHEN j.cause = 'backoff' THEN
                     j.next_attempt_at - make_interval(secs => coalesce(j.backoff_request_seconds, 0))
                 WHEN j.cause = 'not_before' THEN j.created_at
-                WHEN j.cause = 'snoozed' THEN j.last_attempted_at
+                WHEN j.cause IN ('snoozed', 'handed_back') THEN j.last_attempted_at
                 ELSE greatest(j.created_at, j.next_attempt_at, j.last_attempted_at) END,
            tasker_explain_next_event(j.cause, j.state),
            CASE WHEN j.cause = 'running' THEN
                     coalesce(j.times_out_at, j.started_at + make_interval(secs => j.timeout_ms / 1000.0))
                 WHEN j.cause = 'plain_worker' THEN j.times_out_at
-                WHEN j.cause IN ('backoff', 'snoozed', 'not_before') THEN j.next_attempt_at END,
+                WHEN j.cause IN ('backoff', 'snoozed', 'handed_back', 'not_before') THEN j.next_attempt_at END,
            CASE WHEN j.remaining_parents > 0 AND j.state = 'pending' THEN v_roots[j.at] END,
            j.waits_for, CASE WHEN j.claimable THEN j.ahead END, j.attempts - j.unstarted_attempts,
            CASE WHEN j.retryable THEN j.retry_limit ELSE 1 END, j.handler_class::text, j.worker_id, j.session,
@@ -61,9 +64,9 @@ BEGIN
                 WHEN j.state = 'error' THEN jsonb_build_object('message', j.message, 'dead_letter_id',
                     j.dead_letter_id, 'dead_letter_reason', j.dead_letter_reason)
                 WHEN j.cause = 'snoozed' THEN jsonb_build_object('until', j.next_attempt_at, 'snoozes', j.snoozes,
-                    'max_snoozes', tasker_max_snoozes(p_task_id, j.name),
-                    'message', (SELECT h.metadata ->> 'message' FROM tasker_workflow_step_transitions h
-                                WHERE h.workflow_step_id = j.workflow_step_id AND h.sort_key = j.transition_count))
+                    'max_snoozes', tasker_max_snoozes(p_task_id, j.name), 'message', j.hand_back ->> 'message')
+                WHEN j.cause = 'handed_back' THEN jsonb_build_object(
+                    'handed_back', j.unstarted_attempts - j.snoozes, 'reason', j.hand_back ->> 'reason')
                 WHEN j.message IS NOT NULL THEN jsonb_build_object('message', j.message) END
     FROM judged j ORDER BY j.workflow_step_id;
 END $$;

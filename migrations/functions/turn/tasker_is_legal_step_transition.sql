@@ -7,6 +7,7 @@ LANGUAGE sql IMMUTABLE AS $$
         ('nothing', 'create', 'pending'),
         ('pending', 'claim', 'in_progress'),
         ('pending', 'request_too_large', 'error'),
+        ('pending', 'give_up', 'error'),
         ('pending', 'cancel', 'cancelled'),
         ('in_progress', 'complete', 'complete'),
         ('in_progress', 'await_retry', 'waiting_for_retry'),

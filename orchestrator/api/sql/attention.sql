@@ -48,8 +48,8 @@ WITH ruler AS MATERIALIZED (
 ), stuck AS (
     SELECT u.task_id, e.cause AS reason, u.since FROM unmoved u CROSS JOIN LATERAL tasker_explain_task(u.task_id) e
     WHERE e.workflow_step_id IS NULL
-      AND (coalesce(e.cause, '') NOT IN ('running', 'plain_worker', 'no_credit', 'backoff', 'snoozed', 'not_before',
-                                         'no_session', 'orchestrator_down')
+      AND (coalesce(e.cause, '') NOT IN ('running', 'plain_worker', 'no_credit', 'backoff', 'snoozed', 'handed_back',
+                                         'not_before', 'no_session', 'orchestrator_down')
            OR e.next_at < now() - make_interval(secs => $2))
 )
 SELECT json_build_object(

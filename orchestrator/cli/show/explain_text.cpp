@@ -27,6 +27,7 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 18> kCauses 
     {"backoff", "wait for their next attempt"},
     {"snoozed", "wait until the time that their handlers asked for"},
     {"not_before", "wait for their time"},
+    {"handed_back", "were handed back by workers and pause"},
     {"no_session", "wait for a worker that serves them"},
     {"inconsistent", "are in a state that nothing explains"},
     {"waiting_for_parents", "wait for their parents"},
@@ -239,6 +240,12 @@ ExplainedLine ExplainText::waiting(const Explanation& step) const {
                 due(step.next_in_seconds, "next attempt"), ""};
     }
     if (cause == "snoozed") return snoozed(step, detail);
+    if (cause == "handed_back") {
+        return {fmt::format("workers have handed it back {} times without starting it, last because of {}",
+                            field(detail, "handed_back"), field(detail, "reason")),
+                due(step.next_in_seconds, "offered again"),
+                fmt::format("tasker step show {} lists who gave it back, and why", step.workflow_step_id)};
+    }
     if (cause == "not_before") return {"held until its time", due(step.next_in_seconds, "starts"), ""};
     if (cause == "no_session") return no_session(handler);
     if (cause == "no_credit") return no_credit(step, handler);

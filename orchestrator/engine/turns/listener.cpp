@@ -273,6 +273,10 @@ void Listener::watch_retries(const ports::TurnInput& input, const ports::TurnRes
             deadlines_.set_next_retry(std::nullopt);
         }
     }
+    // Handed back so often that it may pause: the next turn asks until when.
+    if (std::any_of(input.hand_backs.begin(), input.hand_backs.end(),
+                    [](const auto& back) { return back.attempt > kPromptHandBacks; }))
+        next_turn_.moves_due = true;
     for (const auto& report : result.reports) {
         if (report.new_state != "waiting_for_retry") continue;
         // Rounded up, so that the step is due when we look.

@@ -129,6 +129,9 @@ TEST_F(Checks, AcceptADeadLetterForEachOfItsGrounds) {
         {"handler_still_running", failed + "error = '{\"handler_stopped\": false}', on_orphan = 'dead_letter'"
                                            " WHERE workflow_step_id = @failed.only"},
         {"retries_exhausted", failed + "retry_limit = 1 WHERE workflow_step_id = @failed.only"},
+        {"handed_back_too_often",
+         "UPDATE tasker_workflow_step_transitions SET event = 'give_up'"
+         " WHERE workflow_step_id = @failed.only AND to_state = 'error'"},
         {"request_too_large",
          "UPDATE tasker_workflow_step_transitions SET event = 'request_too_large'"
          " WHERE workflow_step_id = @failed.only AND to_state = 'error'"}};

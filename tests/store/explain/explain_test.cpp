@@ -72,6 +72,22 @@ TEST_F(Explain, SaysWhyARequestCannotBeSent) {
     EXPECT_EQ(detail["message"], "the request of this step cannot be built: ERROR: no such digit");
 }
 
+TEST_F(Explain, SaysThatWorkersKeepHandingItBack) {
+    const auto task = scene.submit(scene.draw("one", "only"));
+    for (int times = 0; times < 6; ++times) {
+        ports::TurnInput input;
+        input.hand_backs = {Scene::hand_back(claim(1).at(0), "lunch")};
+        scene.turn(input);
+    }
+    EXPECT_EQ(scene.causes(task), "handed_back only:handed_back");
+    const auto said = scene.step(task, "only");
+    EXPECT_EQ(said.next_event, "offered_again");
+    EXPECT_TRUE(said.next_in_seconds.has_value());
+    const auto detail = nlohmann::json::parse(said.detail_json);
+    EXPECT_EQ(detail["handed_back"], 6);
+    EXPECT_EQ(detail["reason"], "lunch");
+}
+
 TEST_F(Explain, NamesNoCreditWithWhoIsFullAndHowManyGoFirst) {
     const auto tasks = scene.submit_many(scene.draw("one", "only"), 3);
     scene.announce(

@@ -305,6 +305,70 @@ TEST_F(Report, HandBackCostsNoAttempt) {
     EXPECT_EQ(scene.state_of(step.step_id), "error") << "one counted attempt of one";
 }
 
+// A worker that hands back for a reason of its own must not keep a lane busy, nor hold its task for ever.
+TEST_F(Report, HandBacksPauseForLongerAndEndTheStepAtLast) {
+    const auto task = scene.submit(scene.draw("single", "only limit=1"));
+    const auto pause_ms = [&] {
+        return scene.number(
+            "SELECT coalesce(extract(epoch FROM next_attempt_at - (SELECT max(created_at) FROM "
+            "tasker_workflow_step_transitions)) * 1000, 0)::bigint FROM tasker_workflow_steps");
+    };
+    std::int64_t last = 0;
+    for (int times = 1; times < 100; ++times) {
+        const auto claimed = scene.claim(1);
+        ASSERT_EQ(claimed.size(), 1U) << times;
+        ports::TurnInput input;
+        input.hand_backs = {Scene::hand_back(claimed[0], "lunch")};
+        scene.turn(input);
+        ASSERT_EQ(scene.state_of(claimed[0].step_id), "pending") << times;
+        if (times <= 5) {
+            ASSERT_EQ(pause_ms(), 0) << times;
+            continue;
+        }
+        const auto pause = pause_ms();
+        ASSERT_GE(pause, times == 6 ? 100 : last) << times;
+        ASSERT_LE(pause, 60'000) << times;
+        last = pause;
+        ASSERT_TRUE(scene.claim(1).empty()) << "it pauses";
+        ASSERT_EQ(scene.violations(), std::vector<std::string>{});
+        scene.execute("UPDATE tasker_workflow_steps SET next_attempt_at = now()");
+        ports::TurnInput due;
+        due.due = true;
+        scene.turn(due);
+    }
+    EXPECT_EQ(last, 60'000);
+    const auto step = scene.claim(1).at(0);
+    ports::TurnInput input;
+    input.hand_backs = {Scene::hand_back(step, "lunch")};
+    scene.turn(input);
+    EXPECT_EQ(scene.state_of(step.step_id), "error");
+    EXPECT_EQ(scene.task_state(task), "error");
+    EXPECT_EQ(scene.one("SELECT error ->> 'message' FROM tasker_workflow_steps"),
+              "workers handed the step back 100 times without starting it, the last time because of lunch");
+    EXPECT_EQ(scene.one("SELECT reason || '@' || attempt FROM tasker_dead_letters"),
+              "handed_back_too_often@100");
+    // An operator's retry begins anew.
+    scene.execute("SELECT tasker_retry_step(" + std::to_string(step.step_id) + ")");
+    const auto again = scene.claim(1).at(0);
+    input.hand_backs = {Scene::hand_back(again, "lunch")};
+    scene.turn(input);
+    EXPECT_EQ(scene.state_of(step.step_id), "pending");
+    EXPECT_EQ(scene.claim(1).size(), 1U) << "at once";
+}
+
+TEST_F(Report, WhatWasNeverSentEndsNoStep) {
+    scene.submit(scene.draw("single", "only"));
+    auto step = scene.claim(1).at(0);
+    scene.execute("UPDATE tasker_workflow_steps SET attempts = 100, unstarted_attempts = 99");
+    step.attempt = 100;
+    ports::TurnInput input;
+    input.hand_backs = {Scene::hand_back(step, "undelivered")};
+    scene.turn(input);
+    EXPECT_EQ(scene.state_of(step.step_id), "pending");
+    // So that the history agrees again.
+    scene.execute("UPDATE tasker_workflow_steps SET attempts = 1, unstarted_attempts = 1");
+}
+
 TEST_F(Report, HandBackOfAReportedOrOldDeliveryDoesNothing) {
     const auto [first, second] = two_attempts();
     const auto before = scene.step_row(first.step_id);

@@ -57,6 +57,7 @@ TEST(StepTransitions, EveryCellIsWhatTheDesignSays) {
     const Expected<S> expected = {
         {{S::pending, E::claim}, S::in_progress},
         {{S::pending, E::request_too_large}, S::error},
+        {{S::pending, E::give_up}, S::error},
         {{S::pending, E::cancel}, S::cancelled},
         {{S::in_progress, E::complete}, S::complete},
         {{S::in_progress, E::await_retry}, S::waiting_for_retry},
@@ -121,8 +122,9 @@ TEST(Words, AreThoseOfTheSchema) {
     EXPECT_EQ(list(Machine<TaskState>::kEvents), "start complete fail cancel resolve_manually reopen");
     EXPECT_EQ(list(Machine<StepState>::kStates),
               "pending in_progress waiting_for_retry complete error cancelled resolved_manually");
-    EXPECT_EQ(list(Machine<StepState>::kEvents),
-              "claim complete await_retry fail hand_back request_too_large retry resolve_manually cancel");
+    EXPECT_EQ(
+        list(Machine<StepState>::kEvents),
+        "claim complete await_retry fail hand_back request_too_large give_up retry resolve_manually cancel");
     EXPECT_EQ(list(Machine<BatchState>::kStates),
               "created published executing completed partially_failed failed timed_out cancelled");
     EXPECT_EQ(list(Machine<BatchState>::kEvents), "publish start finish finish finish time_out cancel");

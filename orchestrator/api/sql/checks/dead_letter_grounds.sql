@@ -19,6 +19,7 @@ LEFT JOIN tasker_step_execution_batch_steps bs
 WHERE (e.workflow_step_id IS NULL AND NOT tasker_task_was_dropped(d.task_id))
    OR (e.workflow_step_id IS NOT NULL AND NOT coalesce(CASE d.reason
           WHEN 'request_too_large' THEN e.event = 'request_too_large'
+          WHEN 'handed_back_too_often' THEN e.event = 'give_up'
           WHEN 'request_not_built' THEN e.event = 'request_too_large'
           WHEN 'retries_exhausted' THEN bs.final_status = 'failed'
           WHEN 'handler_still_running' THEN e.metadata ->> 'reason' = d.reason OR bs.final_status = 'failed'

@@ -4,6 +4,7 @@ SELECT 'step', s.workflow_step_id, s.task_id,
        format('%s is in error at attempt %s (%s) and has no dead letter for it', s.name, s.attempts, g.grounds)
 FROM (SELECT s.workflow_step_id, s.task_id, s.name, s.attempts,
              CASE WHEN h.event = 'request_too_large' THEN 'request_too_large'
+                  WHEN h.event = 'give_up' THEN 'handed_back_too_often'
                   WHEN h.metadata ->> 'reason' IN ('session_lost', 'timed_out', 'not_accepted',
                                                    'held_unstarted', 'absent', 'not_reported',
                                                    'handler_still_running', 'snoozes_exhausted')
