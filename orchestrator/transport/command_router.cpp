@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "orchestrator/transport/peer.hpp"
+
 namespace tasker::transport {
 namespace {
 
@@ -26,6 +28,7 @@ std::optional<CommandRequest> CommandRouter::receive() {
         zmq::message_t frame;
         if (!receive_now(bound_.socket(), frame)) break;
         more = frame.more();
+        request.descriptor = descriptor_of(frame);
         if (bodies == 0 && !request.delimited && frame.empty() && more) {
             request.delimited = true;
             continue;

@@ -15,6 +15,7 @@ namespace tasker::transport {
 /// A request and the way back. `well_formed` is false when it was not exactly one body frame.
 struct CommandRequest {
     zmq::message_t client;
+    int descriptor = -1;  // of the connection it came on
     bool delimited = false;
     bool well_formed = false;
     std::string body;

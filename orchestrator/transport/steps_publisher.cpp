@@ -7,8 +7,6 @@
 namespace tasker::transport {
 namespace {
 
-// Only subscriptions arrive here. A limit keeps a peer from filling memory with one enormous topic.
-constexpr std::int64_t kSubscriptionBytesMax = 512;
 // Beyond it, a peer's own queue holds its subscriptions.
 constexpr int kSubscriptionsQueued = 1000;
 

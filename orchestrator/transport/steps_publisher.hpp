@@ -1,6 +1,7 @@
 // The `steps` socket: XPUB, so that the orchestrator sees who subscribes to what, and when that ends.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -19,6 +20,9 @@ struct SubscriptionChange {
     std::string topic;
     int descriptor = -1;  // of the connection it came on; not known of an `unsubscribed`
 };
+
+/// Only subscriptions arrive here. A limit keeps a peer from filling memory with one enormous topic.
+inline constexpr std::int64_t kSubscriptionBytesMax = 512;
 
 /// Sends to topics without ever waiting. Belongs to one thread.
 class StepsPublisher {

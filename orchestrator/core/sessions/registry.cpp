@@ -117,6 +117,17 @@ std::vector<ProbeDue> SessionRegistry::advance(milliseconds now, milliseconds he
     return probes;
 }
 
+void SessionRegistry::forget_ended() {
+    std::vector<std::string> ended;
+    for (const auto& [name, session] : life_.sessions()) {
+        // One that is lost by its grace may come back, and steps wait for it.
+        if (has_ended(session.state) && !session.lost_by_grace) ended.push_back(name);
+    }
+    for (const std::string& session : ended) {
+        if (ledger_.forget_account(session)) life_.forget(session);
+    }
+}
+
 milliseconds SessionRegistry::next_check() const {
     const bool plain_waits = plain_.subscriptions() > 0 && !plain_opened_;
     return plain_waits ? std::min(life_.next_check(), plain_.opens_at()) : life_.next_check();

@@ -72,6 +72,8 @@ class SessionRegistry {
     void open_returns(milliseconds until) { life_.open_returns(until); }
     /// Once, when that time is over: sessions with adopted batches that have not come back.
     std::vector<std::string> never_returned(milliseconds now);
+    /// What is remembered of sessions that have ended goes early: there is no room for it.
+    void forget_ended();
     void restart_leases(milliseconds now) { life_.restart_leases(now); }
 
     // ---- credit, as in CreditLedger

@@ -15,14 +15,16 @@ constexpr int kPeersThatMayRecord = 10;
 
 }  // namespace
 
-bool FloodGate::admit(int descriptor, std::size_t bytes, milliseconds now) {
+bool FloodGate::admit(int descriptor, std::size_t bytes, milliseconds now, bool holds_results) {
     now_ = now;
+    descriptor_ = descriptor;
     if (now - second_ >= kSecond) turn_second();
     if (now - minute_ >= kMinute) turn_minute();
     current_ = &peer_of(descriptor);
     current_->seen = now;
     if (current_->useless.has_any(now) && current_->frames.take(1, now) &&
-        current_->bytes.take(static_cast<double>(bytes), now)) {
+        current_->bytes.take(static_cast<double>(bytes), now) &&
+        (holds_results || current_->words_bytes.take(static_cast<double>(bytes), now))) {
         return true;
     }
     refuse(descriptor);
@@ -58,6 +60,7 @@ FloodGate::Peer& FloodGate::peer_of(int descriptor) {
     return peers_
         .emplace(descriptor, Peer{Bucket(limits_.frames, now_),
                                   Bucket(limits_.bytes, now_),
+                                  Bucket(limits_.words_bytes, now_),
                                   Bucket(limits_.useless, now_),
                                   Bucket(limits_.hellos, now_),
                                   now_,

@@ -16,6 +16,7 @@
 
 #include "orchestrator/core/sessions/spec.hpp"
 #include "orchestrator/engine/io/options.hpp"
+#include "orchestrator/transport/peer.hpp"
 
 namespace tasker::engine {
 
@@ -26,8 +27,9 @@ class FloodGate {
     explicit FloodGate(const PeerLimits& limits, std::string endpoint = {})
         : limits_(limits), endpoint_(std::move(endpoint)) {}
 
-    /// A frame of this size has come on this connection (-1: unknown, all those count as one). False: drop it.
-    bool admit(int descriptor, std::size_t bytes, milliseconds now);
+    /// A frame of this size has come on this connection (-1: unknown, all those count as one). `holds_results`:
+    /// by its topic. False: drop it.
+    bool admit(int descriptor, std::size_t bytes, milliseconds now, bool holds_results = true);
     /// The frame served something, or nothing at all.
     void earn();
     void waste();
@@ -37,11 +39,19 @@ class FloodGate {
     bool may_record(std::string_view code);
 
     /// Peers whose frames were dropped within the last second or two.
+    /// The connection of the frame that was admitted last; 0 when it cannot be told.
+    std::uint64_t peer() const { return transport::identify(descriptor_, endpoint_).socket; }
+
+    /// A frame has come on this connection at or after that time.
+    bool has_heard(int descriptor, milliseconds since) const {
+        const auto found = peers_.find(descriptor);
+        return found != peers_.end() && found->second.seen >= since;
+    }
     std::size_t flooding() const { return flooding_.size() + flooded_before_.size(); }
 
   private:
     struct Peer {
-        Bucket frames, bytes, useless, hellos;
+        Bucket frames, bytes, words_bytes, useless, hellos;
         milliseconds seen;
         core::TextMap<int> recorded;  // rows of this minute, by code
     };
@@ -55,6 +65,7 @@ class FloodGate {
     const std::string endpoint_;
     std::unordered_map<int, Peer> peers_;
     Peer* current_ = nullptr;  // of peers_
+    int descriptor_ = -1;
     milliseconds now_{0};
     milliseconds second_{0}, minute_{0};  // when they began
     std::set<int> flooding_, flooded_before_;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -24,6 +25,11 @@ struct PeerLimits {
     Allowance useless{20'000, 500};
     double useless_earned = 2;
     Allowance hellos{5000, 500};
+    // Frames without outputs: to work off an inventory costs ten times as much as a result of its size.
+    Allowance words_bytes{32.0 * 1024 * 1024, 8.0 * 1024 * 1024};
+    // What hellos announce, for as long as their sessions are known.
+    std::size_t announced_bytes_of_peer = std::size_t{8} * 1024 * 1024;
+    std::size_t announced_bytes = std::size_t{32} * 1024 * 1024;
     Allowance subscriptions{10'000, 10};
     int rejected_rows_per_minute = 60;  // of one peer and code; from everybody ten times as many
 };

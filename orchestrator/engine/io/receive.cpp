@@ -160,7 +160,7 @@ void IoReceiver::handle(const protocol::Hello& message, const protocol::Frame& f
                         "session: must be 16 lower-case hexadecimal digits");
         return;
     }
-    sessions_.on_hello(message, frame.body, now);
+    sessions_.on_hello(message, frame.body, now, gate_.peer());
 }
 
 void IoReceiver::handle(const protocol::Ready& message, const protocol::Frame&, milliseconds now) {

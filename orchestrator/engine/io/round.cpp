@@ -18,6 +18,11 @@ namespace {
 constexpr int kBudget = 256;
 // Frames of a flood that are dropped in between: each costs a fraction of a microsecond.
 constexpr int kFloodBudget = 16 * kBudget;
+// Large inventories cost milliseconds each: the others and the timers do not wait for hundreds of them.
+constexpr milliseconds kReadAtMost{50};
+constexpr std::size_t kLargeFrame = std::size_t{16} * 1024;
+constexpr int kClockEvery = 32;
+constexpr milliseconds kEndlessAlways{1000};
 
 }  // namespace
 
@@ -35,27 +40,32 @@ IoRound::IoRound(std::unique_ptr<IoSockets> sockets, const IoOptions& options, S
       inventory_(options, registry, sender_, post_, dispatch_, counters),
       sessions_(options, registry, sender_, post_, dispatch_, inventory_, counters),
       receiver_(options, registry, sessions_, dispatch_, post_, gate_, counters),
-      round_at_(util::boot_time()) {}
+      running_at_(util::boot_time()) {}
 
 // ---------------------------------------------------------------- waiting and reading
 
 milliseconds IoRound::time_to_wait(milliseconds now) {
     if (more_waits_) return milliseconds{0};
     const milliseconds next = std::min(sessions_.next_deadline(), dispatch_.next_deadline());
-    return std::clamp(next - now, milliseconds{0}, options_.timers.heartbeat);
+    // An endless message wakes nobody.
+    const milliseconds most = sockets_->is_watched() ? std::min(options_.timers.heartbeat, kGrowthEvery)
+                                                     : options_.timers.heartbeat;
+    return std::clamp(next - now, milliseconds{0}, most);
 }
 
 void IoRound::wait(const util::EventFd& wake) {
     std::array<zmq::pollitem_t, 4> items = {sockets_->steps.poll_item(), sockets_->results.poll_item(),
                                             sockets_->commands.poll_item(),
                                             zmq::pollitem_t{nullptr, wake.fd(), ZMQ_POLLIN, 0}};
-    transport::wait_for(items, time_to_wait(util::boot_time()));
+    mark_running();
+    transport::wait_for(items, time_to_wait(running_at_));
     wake.drain();
 }
 
 void IoRound::read_sockets() {
-    now_ = util::boot_time();
-    const bool paused = now_ - std::exchange(round_at_, now_) > options_.timers.suspect_after;
+    mark_running();
+    now_ = running_at_;
+    const bool paused = std::exchange(longest_gap_, milliseconds{0}) > options_.timers.suspect_after;
     bool commands_left = false;
     do {
         const bool subscriptions_left = read_subscriptions(kBudget);
@@ -66,6 +76,7 @@ void IoRound::read_sockets() {
         more_waits_ = subscriptions_left || results_left;
     } while (paused && more_waits_);
     more_waits_ = more_waits_ || commands_left;
+    end_endless();
     if (!paused) return;
     // Everybody was silent only because this process slept, or the machine did: what waited has been read,
     // and from here on all leases and waits count anew.
@@ -73,6 +84,22 @@ void IoRound::read_sockets() {
     log::warning("this process was stopped for a while; leases of workers begin anew");
     registry_.with([&](auto& registry) { registry.restart_leases(now_); });
     dispatch_.restart_timers(now_);
+}
+
+// While something waits unread, a connection may only look as if nothing whole came on it.
+void IoRound::end_endless() {
+    if (more_waits_ && now_ - endless_at_ < kEndlessAlways) return;
+    endless_at_ = now_;
+    count(counters_.connections_cut, sockets_->end_endless(now_, [this](int descriptor, milliseconds since) {
+        return gate_.has_heard(descriptor, since);
+    }));
+}
+
+// Not the time that a round takes: what peers send may keep this thread busy for seconds.
+void IoRound::mark_running() {
+    const milliseconds now = util::boot_time();
+    longest_gap_ = std::max(longest_gap_, now - running_at_);
+    running_at_ = now;
 }
 
 bool IoRound::read_subscriptions(int budget) {
@@ -98,7 +125,8 @@ bool IoRound::read_results(int budget) {
         std::string_view frame;
         const Received received = sockets_->results.receive(frame);
         if (received == Received::nothing) return false;
-        if (!gate_.admit(sockets_->results.descriptor(), frame.size(), now_)) {
+        const bool holds_results = !frame.starts_with(protocol::kWorkersSubscription);
+        if (!gate_.admit(sockets_->results.descriptor(), frame.size(), now_, holds_results)) {
             count(counters_.frames_flooded);
             --floods;
             if (++flooded_in_a_row > 16 + 2 * gate_.flooding()) return false;
@@ -107,6 +135,9 @@ bool IoRound::read_results(int budget) {
         flooded_in_a_row = 0;
         --budget;
         received == Received::frame ? take_frame(frame) : receiver_.on_multipart(frame);
+        if (frame.size() < kLargeFrame && budget % kClockEvery != 0) continue;
+        mark_running();
+        if (running_at_ - now_ >= kReadAtMost) return true;
     }
     return true;
 }
@@ -128,7 +159,7 @@ void IoRound::take_frame(std::string_view frame) {
 
 bool IoRound::read_commands(int budget) {
     for (; budget > 0; --budget) {
-        auto request = sockets_->commands.receive();
+        auto request = sockets_->next_request(now_);
         if (!request) return false;
         count(counters_.commands);
         const std::string reply =

@@ -33,6 +33,7 @@ class IoRound {
     void read_sockets();
 
     void carry_out(ports::Outbound message) {
+        mark_running();
         std::visit([this](auto& it) { handle(std::move(it)); }, message);
     }
 
@@ -56,6 +57,9 @@ class IoRound {
     void handle(ports::RefuseSessions);
     void handle(const ports::ReopenSteps& message);
 
+    /// Notes that this thread runs; called so often that only a stop of the process leaves a long gap.
+    void mark_running();
+    void end_endless();
     bool read_subscriptions(int budget);
     bool read_results(int budget);
     void take_frame(std::string_view frame);
@@ -76,8 +80,10 @@ class IoRound {
     IoSessions sessions_;
     IoReceiver receiver_;
 
-    milliseconds now_{0};          // of this round
-    milliseconds round_at_;        // begin of the last round
+    milliseconds now_{0};      // of this round
+    milliseconds running_at_;  // when this thread was last known to run
+    milliseconds endless_at_{0};
+    milliseconds longest_gap_{0};  // between two such moments, since the last round
     milliseconds heard_until_{0};  // all messages that had arrived by then are read
     bool more_waits_ = false;      // a budget ended before its socket was empty
 };

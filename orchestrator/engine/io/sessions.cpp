@@ -15,6 +15,12 @@ namespace {
 
 using Kind = transport::SubscriptionChange::Kind;
 
+// Behind by more, a heartbeat says nothing about what the session was sent.
+constexpr int kRecentLeases = 4;
+// Workers say hello again after `retry_ms`, as to each code that they do not know.
+constexpr std::string_view kRefusedTooMany = "too_many";
+constexpr milliseconds kMakeRoomEvery{1000};
+
 }  // namespace
 
 // ---------------------------------------------------------------- subscriptions
@@ -110,13 +116,41 @@ bool IoSessions::is_acceptable(const protocol::Hello& hello, std::string_view ra
     return false;
 }
 
-void IoSessions::on_hello(const protocol::Hello& hello, std::string_view raw, milliseconds now) {
+// What sessions announced that are gone makes room first, at most once a second.
+bool IoSessions::has_room_for(const protocol::Hello& hello, std::uint64_t peer, milliseconds now) {
+    auto fault = announced_.enter(hello, peer);
+    if (fault && now - room_made_ >= kMakeRoomEvery) {
+        room_made_ = now;
+        registry_.with([&](core::SessionRegistry& registry) {
+            registry.forget_ended();
+            announced_.keep_only(
+                [&](const std::string& session) { return registry.find(session) != nullptr; });
+        });
+        fault = announced_.enter(hello, peer);
+    }
+    if (!fault) return true;
+    if (now - refusal_at_ >= kMakeRoomEvery) {
+        refusal_at_ = now;
+        log::warning("a hello was refused", {{"session", hello.session}, {"cause", *fault}});
+    }
+    refuse(hello.session, kRefusedTooMany, *fault, hello.hello_nonce);
+    return false;
+}
+
+void IoSessions::on_hello(const protocol::Hello& hello, std::string_view raw, milliseconds now,
+                          std::uint64_t peer) {
     if (!is_acceptable(hello, raw)) return;
     if (refusing_) {
         refuse(hello.session, protocol::kRefusedDraining, "this orchestrator is shutting down",
                hello.hello_nonce);
         return;
     }
+    // Another process with this id changes nothing, so it is not counted either.
+    const bool is_foreign = registry_.with([&](const core::SessionRegistry& registry) {
+        const core::KnownSession* known = registry.find(hello.session);
+        return known != nullptr && (known->spec.host != hello.host || known->spec.pid != hello.pid);
+    });
+    if (!is_foreign && !has_room_for(hello, peer, now)) return;
     core::SessionSpec spec = to_spec(hello, options_);
     if (spec.capacity < hello.capacity || spec.prefetch < hello.prefetch.value_or(0)) {
         log::warning("a worker announces more than one session is given",

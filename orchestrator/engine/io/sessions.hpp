@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "orchestrator/engine/io/announced.hpp"
 #include "orchestrator/engine/io/dispatch.hpp"
 #include "orchestrator/engine/io/inventory.hpp"
 #include "orchestrator/engine/io/options.hpp"
@@ -32,13 +33,15 @@ class IoSessions {
           dispatch_(dispatch),
           inventory_(inventory),
           counters_(counters),
+          announced_(options.peers),
           heartbeat_n_(options.epoch * kHeartbeatsPerEpoch) {
         dispatch_.record_heartbeat(heartbeat_n_);
     }
 
     void on_subscription(const transport::SubscriptionChange& change, milliseconds now);
 
-    void on_hello(const protocol::Hello& hello, std::string_view raw, milliseconds now);
+    /// `peer`: the connection it came on.
+    void on_hello(const protocol::Hello& hello, std::string_view raw, milliseconds now, std::uint64_t peer);
     void on_ready(const protocol::Ready& ready, milliseconds now);
     /// `raw`: its text, to be kept if it is refused.
     void on_heartbeat(const protocol::WorkerHeartbeat& heartbeat, std::string_view raw, milliseconds now);
@@ -65,6 +68,7 @@ class IoSessions {
     void on_control_subscribed(std::string_view session);
     void send_welcome(std::string_view session);
     bool is_acceptable(const protocol::Hello& hello, std::string_view raw);
+    bool has_room_for(const protocol::Hello& hello, std::uint64_t peer, milliseconds now);
     void send_heartbeats(milliseconds now);
     bool is_recent(std::int64_t seen_n) const;
     void log_change(const core::SessionChange& change);
@@ -78,6 +82,9 @@ class IoSessions {
     IoInventory& inventory_;
     IoCounters& counters_;
     core::TextMap<std::int32_t> control_;  // subscriptions of control topics, by session
+    Announced announced_;
+    milliseconds room_made_{0};   // sessions that had ended were forgotten for it
+    milliseconds refusal_at_{0};  // that was logged last
     std::int64_t heartbeat_n_;
     milliseconds next_heartbeat_{0};
     std::int64_t faults_of_unknown_ = 0;

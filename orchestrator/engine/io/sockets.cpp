@@ -11,7 +11,11 @@ IoSockets::IoSockets(zmq::context_t& context, const IoOptions& options)
     : steps(context, options.endpoints.steps.bind, options.delivery.step_queue_hwm),
       results(context, options.endpoints.results.bind, received_frame_bytes_max(options.limits)),
       commands(context, options.endpoints.command.bind, kCommandBytesMax),
-      guard(steps.endpoint(), options.peers.subscriptions) {}
+      guard(steps.endpoint(), options.peers.subscriptions),
+      endless_steps_("steps", steps.endpoint(), transport::kSubscriptionBytesMax),
+      endless_results_("results", results.endpoint(),
+                       static_cast<std::uint64_t>(received_frame_bytes_max(options.limits))),
+      endless_commands_("command", commands.endpoint(), kCommandBytesMax) {}
 
 void IoSockets::idle(const HealthSource& health) {
     const milliseconds end = util::boot_time() + kIdleAtMost;
@@ -19,14 +23,27 @@ void IoSockets::idle(const HealthSource& health) {
     for (milliseconds now = util::boot_time(); now < end; now = util::boot_time()) {
         auto change = steps.next_change();
         if (!change) break;
+        endless_steps_.hear(change->descriptor, now);
         keep(guard.judge(std::move(*change), now));
     }
     for (int budget = kCommandsAtOnce; budget > 0; --budget) {
-        auto request = commands.receive();
+        auto request = next_request(util::boot_time());
         if (!request) break;
         commands.reply(*request, request->well_formed ? answer_command(request->body, health)
                                                       : answer_malformed_command());
     }
+    end_endless(util::boot_time());
+}
+
+std::optional<transport::CommandRequest> IoSockets::next_request(milliseconds now) {
+    auto request = commands.receive();
+    if (request) endless_commands_.hear(request->descriptor, now);
+    return request;
+}
+
+std::int64_t IoSockets::end_endless(milliseconds now, const EndlessGuard::IsHeard& heard_results) {
+    return endless_steps_.check(now) + endless_results_.check(now, heard_results) +
+           endless_commands_.check(now);
 }
 
 // Workers come and go while a standby waits for days: an end cancels out its beginning.
@@ -50,6 +67,7 @@ std::optional<transport::SubscriptionChange> IoSockets::next_change(milliseconds
     }
     auto change = steps.next_change();
     if (!change) return std::nullopt;
+    endless_steps_.hear(change->descriptor, now);
     return guard.judge(std::move(*change), now);
 }
 

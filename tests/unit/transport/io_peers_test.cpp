@@ -1,7 +1,16 @@
 // One peer against all: subscriptions to what is not its own, floods, and what a standby makes of them.
-#include <array>
-#include <thread>
+#include <arpa/inet.h>
+#include <fmt/core.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include <array>
+#include <cerrno>
+#include <thread>
+#include <tuple>
+
+#include "orchestrator/engine/io/announced.hpp"
 #include "orchestrator/engine/io/flood_gate.hpp"
 #include "tests/unit/transport/fake_worker.hpp"
 
@@ -199,6 +208,154 @@ TEST_P(IoPeersTest, RowsAboutMalformedMessagesAreFewThenOnlyCounted) {
     EXPECT_TRUE(in_state(kA, core::SessionState::ready));
 }
 
+// Speaks ZMTP by itself: libzmq's own sockets send nothing of a message before its last part is there.
+class RawPeer {
+  public:
+    RawPeer(const std::string& endpoint, const std::string& socket_type)
+        : fd_(socket(AF_INET, SOCK_STREAM, 0)) {
+        sockaddr_in address{};
+        address.sin_family = AF_INET;
+        address.sin_port =
+            htons(static_cast<std::uint16_t>(std::stoi(endpoint.substr(endpoint.rfind(':') + 1))));
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        EXPECT_EQ(connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+        std::string greeting = "\xff" + std::string(8, '\0') + "\x7f\x03" + std::string(1, '\0') + "NULL";
+        greeting.resize(64, '\0');
+        const std::string ready = std::string("\5READY") + "\xbSocket-Type" + std::string(3, '\0') +
+                                  static_cast<char>(socket_type.size()) + socket_type;
+        send_all(greeting + '\4' + static_cast<char>(ready.size()) + ready);
+    }
+    ~RawPeer() { close(fd_); }
+    RawPeer(const RawPeer&) = delete;
+    RawPeer& operator=(const RawPeer&) = delete;
+
+    static std::string part_with_more(const std::string& bytes) {
+        std::string frame = "\3";
+        for (int shift = 56; shift >= 0; shift -= 8) frame += static_cast<char>(bytes.size() >> shift);
+        return frame + bytes;
+    }
+    /// As much as the connection takes now. False when it has been ended.
+    bool send_some(std::string_view bytes) {
+        while (!bytes.empty()) {
+            const auto sent = send(fd_, bytes.data() + at_, bytes.size() - at_, MSG_DONTWAIT | MSG_NOSIGNAL);
+            if (sent < 0) return errno == EAGAIN;
+            at_ = (at_ + static_cast<std::size_t>(sent)) % bytes.size();
+            if (at_ == 0) return true;
+        }
+        return true;
+    }
+
+  private:
+    void send_all(const std::string& bytes) {
+        EXPECT_EQ(send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL), static_cast<ssize_t>(bytes.size()));
+    }
+
+    int fd_;
+    std::size_t at_ = 0;
+};
+
+// Nothing of such a message reaches this process before its end, which never comes.
+TEST_P(IoPeersTest, WhoSendsAMessageWithoutEndIsDisconnected) {
+    if (std::string_view(GetParam()) != "tcp") GTEST_SKIP() << "the kernel counts no bytes of unix sockets";
+    options_.endpoints.command.bind = "tcp://127.0.0.1:*";
+    start();
+    FakeWorker& honest = ready_worker(kA);
+    const std::tuple<std::string, const char*, std::size_t> targets[] = {
+        {loop_->results_endpoint(), "PUB", 1'000'000},
+        {loop_->steps_endpoint(), "SUB", 500},
+        {loop_->command_endpoint(), "DEALER", 100'000}};
+    for (const auto& [endpoint, type, part_bytes] : targets) {
+        RawPeer endless(endpoint, type);
+        std::string parts;
+        while (parts.size() < 4'000'000) parts += RawPeer::part_with_more(std::string(part_bytes, 'x'));
+        const auto before = counted(loop_->counters().connections_cut);
+        bool is_open = true;
+        EXPECT_TRUE(eventually([&] { return counted(loop_->counters().connections_cut) > before; },
+                               [&](milliseconds) {
+                                   is_open = is_open && endless.send_some(parts);
+                                   honest.beat();
+                                   honest.receive(milliseconds{1});
+                               }))
+            << type;
+    }
+    EXPECT_TRUE(in_state(kA, core::SessionState::ready)) << "it kept to its own";
+}
+
+// Each of these hellos is legal. Together they would fill memory, since every name is kept many times over.
+TEST_P(IoPeersTest, HellosBeyondWhatOneConnectionMayAnnounceAreRefused) {
+    options_.peers.announced_bytes_of_peer = 200'000;
+    options_.peers.announced_bytes = 300'000;
+    start();
+    FakeWorker& honest = ready_worker(kA);
+    FakeWorker& greedy = worker("00000000000000f0");
+    greedy.subscribe_all();
+    protocol::Hello hello = greedy.hello();
+    hello.handlers.clear();
+    for (int i = 0; i < 300; ++i) hello.handlers.push_back(std::string(200, 'x') + std::to_string(i));
+    const auto known = [&] {
+        return registry_->with([](auto& registry) { return registry.snapshot(util::boot_time()).size(); });
+    };
+    int next = 0;
+    const auto say = [&](milliseconds limit) {
+        greedy.send("workers", hello);
+        greedy.receive(limit);
+    };
+    // 70 kB each: there is room for two.
+    ASSERT_TRUE(eventually([&] { return known() == 3; },
+                           [&](milliseconds limit) {
+                               hello.session = fmt::format("{:016x}", 0xf1 + next++ % 50);
+                               say(limit);
+                           }));
+    hello.session = greedy.session;
+    ASSERT_TRUE(eventually([&] { return greedy.waiting<protocol::Refused>() > 0; }, say));
+    const auto refused = greedy.next<protocol::Refused>();
+    EXPECT_EQ(refused->code, "too_many");
+    EXPECT_NE(refused->message.find("this connection"), std::string::npos) << refused->message;
+    EXPECT_LE(known(), 3U);
+    // Another connection has room of its own, up to what all may announce.
+    EXPECT_TRUE(in_state(kA, core::SessionState::ready));
+    ready_worker(kB);
+    (void)honest;
+}
+
+TEST(AnnouncedTest, CountsEachSessionOnceAndFreesWhatIsGone) {
+    PeerLimits limits;
+    limits.announced_bytes_of_peer = 10'000;
+    limits.announced_bytes = 15'000;
+    Announced announced(limits);
+    protocol::Hello hello;
+    const auto say = [&](const std::string& session, std::size_t bytes, std::uint64_t peer) {
+        hello.session = session;
+        hello.handlers = {std::string(bytes, 'x')};
+        return announced.enter(hello, peer);
+    };
+    EXPECT_FALSE(say("a", 8000, 1));
+    EXPECT_FALSE(say("a", 8000, 1)) << "said again it counts once";
+    EXPECT_TRUE(say("b", 2000, 1)) << "of its connection";
+    EXPECT_TRUE(say("b", 8000, 2)) << "of all";
+    EXPECT_FALSE(say("b", 2000, 2));
+    EXPECT_FALSE(say("a", 1000, 3)) << "it moved to another connection";
+    EXPECT_FALSE(say("c", 7000, 1));
+    announced.keep_only([](const std::string& session) { return session == "c"; });
+    EXPECT_LT(announced.bytes(), 8200U);
+    announced.keep_only([](const std::string&) { return false; });
+    EXPECT_EQ(announced.bytes(), 0U);
+}
+
+TEST_P(IoPeersTest, AFleetBehindOneConnectionHasRoom) {
+    Announced announced(options_.peers);
+    protocol::Hello hello;
+    for (int i = 0; i < 20; ++i) hello.handlers.push_back("Billing::Invoices::Step" + std::to_string(i));
+    for (int i = 0; i < 3000; ++i) {
+        hello.session = std::to_string(i);
+        ASSERT_EQ(announced.enter(hello, 1), std::nullopt) << i;
+    }
+    for (int i = 3000; i < 10'000; ++i) {
+        hello.session = std::to_string(i);
+        ASSERT_EQ(announced.enter(hello, static_cast<std::uint64_t>(i)), std::nullopt) << i;
+    }
+}
+
 // ---------------------------------------------------------------- standby
 
 class StandbyPeersTest : public ::testing::Test {
@@ -291,6 +448,17 @@ TEST(FloodGateTest, EachPeerHasItsOwnAllowanceWhichTimeFills) {
     EXPECT_EQ(gate.flooding(), 2U);
     EXPECT_EQ(admitted(1, milliseconds{1000}), 5);
     EXPECT_EQ(admitted(1, milliseconds{100'000}), 10) << "never more than at once";
+}
+
+TEST(FloodGateTest, BytesOfInventoriesCountForMore) {
+    PeerLimits limits;
+    limits.words_bytes = {1000, 100};
+    FloodGate gate(limits);
+    EXPECT_TRUE(gate.admit(1, 2000, milliseconds{0}, false));
+    EXPECT_FALSE(gate.admit(1, 1, milliseconds{0}, false));
+    EXPECT_TRUE(gate.admit(1, 2000, milliseconds{0}, true)) << "results have their own";
+    EXPECT_TRUE(gate.admit(2, 1, milliseconds{0}, false)) << "and so have others";
+    EXPECT_TRUE(gate.admit(1, 1, milliseconds{11'000}, false));
 }
 
 TEST(FloodGateTest, BytesCountToo) {

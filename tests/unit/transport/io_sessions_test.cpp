@@ -356,6 +356,31 @@ TEST_F(IoSessionsTest, ThePauseOfOurOwnProcessCostsNobodyItsLease) {
     EXPECT_EQ(waiting_events<ports::SessionLost>(), 0);
 }
 
+// Large inventories, one after the other, keep the thread busy for longer than any silence may last: that is no stop.
+TEST_F(IoSessionsTest, WorkIsNotTakenForAPauseOfOurOwnProcess) {
+    options_.timers.suspect_after = milliseconds{1000};
+    options_.peers.words_bytes = {1e12, 1e12};
+    start();
+    loop_->send(ports::AdoptBatches{0, {}});
+    FakeWorker& a = ready_worker(kA);
+    FakeWorker& b = ready_worker(kB);
+    protocol::WorkerHeartbeat large;
+    large.session = kA;
+    for (std::int64_t id = 1; id <= 10'000; ++id)
+        large.unacked.push_back({batch_id(std::to_string(id)), id, 1});
+    const std::string frame = protocol::make_frame("workers", protocol::to_json(large));
+    const auto before = counted(loop_->counters().heartbeats_received);
+    for (int i = 0; i < 100; ++i) a.send_raw(frame);
+    ASSERT_TRUE(eventually([&] { return counted(loop_->counters().heartbeats_received) >= before + 100; },
+                           [&](milliseconds limit) {
+                               b.beat();
+                               a.receive(limit);
+                               b.receive(milliseconds{0});
+                           }));
+    EXPECT_EQ(counted(loop_->counters().pauses_detected), 0);
+    EXPECT_TRUE(in_state(kB, SessionState::ready)) << "heard in between";
+}
+
 TEST_F(IoSessionsTest, AcksAndRequestsReachTheirSession) {
     start();
     FakeWorker& a = ready_worker(kA);
