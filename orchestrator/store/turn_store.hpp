@@ -67,6 +67,8 @@ class TurnStore final : public ports::Store {
     std::string installation_uuid() override;
 
   private:
+    /// As people know it.
+    std::string template_name(std::int32_t named_task_id, std::int32_t revision);
     void add_requests(ports::StoredBatch& batch);
 
     Instance instance_;

@@ -137,9 +137,30 @@ std::vector<ports::HandlerKey> TurnStore::load_handler_keys() {
     return keys;
 }
 
+std::string TurnStore::template_name(std::int32_t named_task_id, std::int32_t revision) {
+    return with_port_errors([&] {
+        const auto rows = connection_.query(sql::template_name, named_task_id);
+        const std::string name =
+            rows.empty() ? "named task " + std::to_string(named_task_id) : rows.at(0)[0].as<std::string>();
+        return "template " + name + ", revision " + std::to_string(revision) + ",";
+    });
+}
+
 ports::TemplateFacts TurnStore::load_template(std::int32_t named_task_id, std::int32_t revision) {
-    const auto rows =
-        with_port_errors([&] { return connection_.query(sql::template_facts, named_task_id, revision); });
+    const auto rows = [&] {
+        try {
+            return with_port_errors(
+                [&] { return connection_.query(sql::template_facts, named_task_id, revision); });
+        } catch (const ports::DatabaseError& error) {
+            if (error.fault() != ports::DatabaseFault::data) throw;
+            // Nothing registers such a row: somebody has changed it by hand.
+            throw ports::DatabaseError(error.fault(), "the configuration of " +
+                                                          template_name(named_task_id, revision) +
+                                                          " cannot be read; correct its row in "
+                                                          "tasker_task_templates: " +
+                                                          error.what());
+        }
+    }();
     ports::TemplateFacts facts;
     for (const auto& row : rows) {
         facts.namespace_name = row["namespace"].as<std::string>();

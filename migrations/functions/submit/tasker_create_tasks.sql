@@ -35,7 +35,7 @@ BEGIN
             movable_steps, parent_task_id, parent_step_id, requested_at, not_before, initiator, source_system,
             reason, trace_context, tags, context)
         SELECT n.task_id, tt.named_task_id, tt.revision, nt.task_namespace_id, n.priority,
-               (hashint8(n.task_id) & 63)::smallint, c.steps, c.roots, x.parent_task_id, x.parent_step_id,
+               (hashint8(n.task_id) & 63)::smallint, c.steps, c.roots, x.parent_task_id::bigint, x.parent_step_id::bigint,
                coalesce(x.requested_at, now()), x.not_before, x.initiator, x.source_system, x.reason,
                x.trace_context, coalesce(x.tags, '[]'), coalesce(x.context, '{}')
         FROM unnest(v_new) n
@@ -46,7 +46,7 @@ BEGIN
                             WHERE s.task_template_id = n.task_template_id) c
         CROSS JOIN LATERAL jsonb_to_record(p_requests -> (n.ord - 1)) AS x(context jsonb, tags jsonb, initiator text,
              source_system text, reason text, requested_at timestamptz, not_before timestamptz, trace_context text,
-             parent_task_id bigint, parent_step_id bigint)
+             parent_task_id numeric, parent_step_id numeric)
         WHERE NOT n.existing AND n.problem IS NULL;
 
     v_keys := tasker_create_steps(v_new, v_ids);

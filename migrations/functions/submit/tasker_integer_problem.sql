@@ -1,4 +1,5 @@
--- Why this member of a request is no whole number from p_min to p_max: a sentence, null when it is one.
+-- Why this member of a request is no whole number from p_min to p_max: a sentence, null when it is one. As in JSON
+-- Schema, 1.0 is one: whoever uses it reads it as numeric first.
 -- Reads no table; inlined, raises nothing. Called by the checks of this folder.
 CREATE OR REPLACE FUNCTION tasker_integer_problem(p_value jsonb, p_min bigint, p_max bigint) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$

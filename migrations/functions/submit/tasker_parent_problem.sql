@@ -4,8 +4,8 @@
 CREATE OR REPLACE FUNCTION tasker_parent_problem(p_request jsonb) RETURNS text[]
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    v_task bigint := p_request ->> 'parent_task_id';
-    v_step bigint := p_request ->> 'parent_step_id';
+    v_task bigint := (p_request ->> 'parent_task_id')::numeric;
+    v_step bigint := (p_request ->> 'parent_step_id')::numeric;
 BEGIN
     IF v_task IS NULL THEN
         RETURN ARRAY['parent_step_id', 'needs parent_task_id beside it'];

@@ -14,11 +14,11 @@ DECLARE
 BEGIN
     FOR v_one IN
         SELECT e.ord::int AS ord, x.* FROM jsonb_array_elements(p_requests) WITH ORDINALITY e(r, ord),
-            LATERAL jsonb_to_record(e.r) AS x(task_template_id bigint, namespace text, name text, version text,
+            LATERAL jsonb_to_record(e.r) AS x(task_template_id numeric, namespace text, name text, version text,
                 scope text, identity_hash text, context_hash text, identity_expires_at timestamptz,
-                not_before timestamptz, priority smallint)
+                not_before timestamptz, priority numeric)
     LOOP
-        v_template := coalesce(v_one.task_template_id,
+        v_template := coalesce(v_one.task_template_id::bigint,
             (SELECT f.task_template_id FROM tasker_find_template(v_one.namespace, v_one.name, v_one.version) f));
         SELECT tt.configuration ->> 'identity', (SELECT max(s.position) FROM tasker_task_template_steps s
                                                  WHERE s.task_template_id = v_template)
@@ -56,7 +56,7 @@ BEGIN
         END IF;
         v_new := v_new || ROW(v_one.ord, v_id, v_template, NOT v_inserted, NULL,
                               CASE WHEN v_one.not_before > clock_timestamp() THEN v_one.not_before END,
-                              coalesce(v_one.priority, 0), v_total)::tasker_new_task;
+                              coalesce(v_one.priority, 0)::smallint, v_total)::tasker_new_task;
         v_total := v_total + CASE WHEN v_inserted THEN coalesce(v_steps, 0) ELSE 0 END;
     END LOOP;
     RETURN v_new;

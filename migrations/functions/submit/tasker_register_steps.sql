@@ -23,12 +23,12 @@ BEGIN
         WHERE NOT EXISTS (SELECT FROM tasker_handler_keys k
                           WHERE k.namespace_id = p_namespace AND k.handler_class = s.handler_class);
     INSERT INTO tasker_task_template_steps
-        SELECT p_template, s.position, s.name, ns.named_step_id, s.handler_class, k.handler_key, s.retryable,
-               s.retry_limit, s.timeout_ms, s.on_orphan, s.claim_first,
-               ARRAY(SELECT p::int FROM jsonb_array_elements_text(s.parents) p ORDER BY 1),
-               ARRAY(SELECT p::int FROM jsonb_array_elements_text(coalesce(s.results_from, '[]')) p ORDER BY 1)
-        FROM jsonb_to_recordset(p_steps) AS s(position int, name text, handler_class text, dependent_system text,
-             retryable boolean, retry_limit int, timeout_ms bigint, on_orphan text, claim_first boolean, parents jsonb,
+        SELECT p_template, s.position::int, s.name, ns.named_step_id, s.handler_class, k.handler_key, s.retryable,
+               s.retry_limit::int, s.timeout_ms::bigint, s.on_orphan, s.claim_first,
+               ARRAY(SELECT p::numeric::int FROM jsonb_array_elements_text(s.parents) p ORDER BY 1),
+               ARRAY(SELECT p::numeric::int FROM jsonb_array_elements_text(coalesce(s.results_from, '[]')) p ORDER BY 1)
+        FROM jsonb_to_recordset(p_steps) AS s(position numeric, name text, handler_class text, dependent_system text,
+             retryable boolean, retry_limit numeric, timeout_ms numeric, on_orphan text, claim_first boolean, parents jsonb,
              results_from jsonb)
         JOIN tasker_dependent_systems d ON d.name = s.dependent_system
         JOIN tasker_named_steps ns ON ns.dependent_system_id = d.dependent_system_id AND ns.name = s.name

@@ -13,7 +13,7 @@ BEGIN
     FROM (VALUES (1, 'namespace', tasker_name_problem(p_namespace, '_.-', 128)),
                  (2, 'name', tasker_name_problem(p_name, '_.-', 128)),
                  (3, 'version', tasker_name_problem(p_version, '._+-', 64)),
-                 (4, 'description', CASE WHEN length(p_description) > 2000 THEN 'has more than 2000 characters' END),
+                 (4, 'description', tasker_description_problem(to_jsonb(p_description))),
                  (5, 'digest', CASE WHEN p_digest !~ '^[0-9a-f]{64}$' OR p_digest IS NULL
                                     THEN 'must be 64 hexadecimal digits' END),
                  (6, 'configuration', CASE WHEN jsonb_typeof(p_configuration) IS DISTINCT FROM 'object'
@@ -25,6 +25,10 @@ BEGIN
                                    THEN jsonb_array_length(p_steps) || ' steps, allowed are 1 to 10000' END))
         AS f(place, field, problem)
     WHERE f.problem IS NOT NULL ORDER BY f.place LIMIT 1;
+    IF v_problem IS NOT NULL THEN
+        RETURN v_problem;
+    END IF;
+    v_problem := tasker_template_settings_problem(p_namespace, p_name, p_version, p_configuration);
     IF v_problem IS NOT NULL THEN
         RETURN v_problem;
     END IF;

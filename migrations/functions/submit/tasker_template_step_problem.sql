@@ -27,8 +27,8 @@ BEGIN
         RETURN ARRAY['dependent_system', v_problem];
     ELSIF p_step -> 'position' IS DISTINCT FROM to_jsonb(p_position) THEN
         RETURN ARRAY['position', format('must be %s: steps are listed in the order of their positions', p_position)];
-    ELSIF length(p_step ->> 'description') > 2000 THEN
-        RETURN ARRAY['description', 'has more than 2000 characters'];
+    ELSIF p_step -> 'description' <> 'null' AND tasker_description_problem(p_step -> 'description') IS NOT NULL THEN
+        RETURN ARRAY['description', tasker_description_problem(p_step -> 'description')];
     ELSIF jsonb_typeof(p_step -> 'retryable') IS DISTINCT FROM 'boolean' THEN
         RETURN ARRAY['retryable', 'must be true or false'];
     ELSIF jsonb_typeof(p_step -> 'claim_first') IS DISTINCT FROM 'boolean' THEN

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "orchestrator/templates/load.hpp"
 #include "orchestrator/templates/template.hpp"
 #include "tests/support/postgres.hpp"
 
@@ -195,6 +196,116 @@ TEST_F(Definitions, TheDatabaseItselfRefusesWhatTheFileCheckRefuses) {
     }
     EXPECT_EQ(count("tasker_task_namespaces"), 0) << "nothing is left of a refused template";
     EXPECT_EQ(registered_by_sql(sql, good), "registered");
+}
+
+// The same fault through both doors: a file, and the arguments of the function.
+struct TwoDoors {
+    std::string yaml;  // of the template, or of its step (two spaces deeper)
+    void (*spoil)(json& configuration, json& step);
+};
+
+std::string nested(int levels) {
+    std::string text = "1";
+    for (int i = 0; i < levels; ++i) text = "{k: " + text + "}";
+    return text;
+}
+json nested_json(int levels) {
+    json value = 1;
+    for (int i = 0; i < levels; ++i) value = {{"k", value}};
+    return value;
+}
+std::string many(const char* key, int count) {
+    std::string text = std::string(key) + ": {";
+    for (int i = 0; i < count; ++i) text += (i == 0 ? "" : ", ") + ("k" + std::to_string(i)) + ": x";
+    return text + "}\n";
+}
+
+const TwoDoors kDoors[] = {
+    {"identity: perhaps\n", [](json& c, json&) { c["identity"] = "perhaps"; }},
+    {"priority: 1001\n", [](json& c, json&) { c["priority"] = 1001; }},
+    {"priority: 1.5\n", [](json& c, json&) { c["priority"] = 1.5; }},
+    {"description: [1]\n", [](json& c, json&) { c["description"] = {1}; }},
+    {"description: " + std::string(2001, 'x') + "\n",
+     [](json& c, json&) { c["description"] = std::string(2001, 'x'); }},
+    {"default_dependent_system: a b\n", [](json& c, json&) { c["default_dependent_system"] = "a b"; }},
+    {"task_handler_class: " + std::string(256, 'x') + "\n",
+     [](json& c, json&) { c["task_handler_class"] = std::string(256, 'x'); }},
+    {"schema: [1]\n", [](json& c, json&) { c["schema"] = {1}; }},
+    {"schema: {default: " + nested(47) + "}\n",
+     [](json& c, json&) {
+         c["schema"] = {{"default", nested_json(47)}};
+     }},
+    {"schema: {default: 100000000000000000001}\n",
+     [](json& c, json&) { c["schema"] = json::parse(R"({"default": 100000000000000000001})"); }},
+    {"  handler_class: a b\n", [](json&, json& s) { s["handler_class"] = "a b"; }},
+    {"  dependent_system: a b\n", [](json&, json& s) { s["dependent_system"] = "a b"; }},
+    {"  default_retryable: often\n", [](json&, json& s) { s["default_retryable"] = "often"; }},
+    {"  default_retry_limit: 0\n", [](json&, json& s) { s["default_retry_limit"] = 0; }},
+    {"  default_retry_limit: 1001\n", [](json&, json& s) { s["default_retry_limit"] = 1001; }},
+    {"  default_retry_limit: 2.5\n", [](json&, json& s) { s["default_retry_limit"] = 2.5; }},
+    {"  timeout_seconds: 0\n", [](json&, json& s) { s["timeout_seconds"] = 0; }},
+    {"  timeout_seconds: 86401\n", [](json&, json& s) { s["timeout_seconds"] = 86401; }},
+    {"  max_retry_after_seconds: -1\n", [](json&, json& s) { s["max_retry_after_seconds"] = -1; }},
+    {"  on_orphan: forget\n", [](json&, json& s) { s["on_orphan"] = "forget"; }},
+    {"  claim_first: 1\n", [](json&, json& s) { s["claim_first"] = 1; }},
+    {"  depends_on_steps: {a: 1}\n",
+     [](json&, json& s) {
+         s["depends_on_steps"] = {{"a", 1}};
+     }},
+    {"  retry_backoff: {jitter: 2}\n",
+     [](json&, json& s) {
+         s["retry_backoff"] = {{"jitter", 2}};
+     }},
+    {"  handler_config: [1]\n", [](json&, json& s) { s["handler_config"] = {1}; }},
+    {"  handler_config: " + nested(46) + "\n", [](json&, json& s) { s["handler_config"] = nested_json(46); }},
+    {"  " + many("handler_config", 30'000),
+     [](json&, json& s) {
+         for (int i = 0; i < 30'000; ++i) s["handler_config"]["k" + std::to_string(i)] = "x";
+     }},
+    {"  handler_config: {n: 100000000000000000001}\n",
+     [](json&, json& s) { s["handler_config"] = json::parse(R"({"n": 100000000000000000001})"); }},
+};
+
+TEST_F(Definitions, FileAndFunctionRefuseTheSame) {
+    const json step = {{"position", 1},           {"name", "a"},          {"handler_class", "A::B"},
+                       {"retryable", true},       {"retry_limit", 3},     {"dependent_system", "default"},
+                       {"timeout_ms", 30'000},    {"on_orphan", "retry"}, {"claim_first", false},
+                       {"parents", json::array()}};
+    const auto by_file = [](const std::string& yaml) {
+        const bool of_step = yaml.starts_with("  ");
+        const std::string text = "name: sql\nnamespace_name: shop\nversion: 1.0.0\n" + (of_step ? "" : yaml) +
+                                 "step_templates:\n- name: a\n" +
+                                 (yaml.starts_with("  handler_class") ? "" : "  handler_class: A::B\n") +
+                                 (of_step ? yaml : "");
+        return templates::load_template_text(text, "t.yaml", "").has_value();
+    };
+    const auto by_function = [&](json configuration) {
+        return registered_by_sql(sql, {{"namespace", "shop"},
+                                       {"name", "sql"},
+                                       {"version", "1.0.0"},
+                                       {"description", nullptr},
+                                       {"digest", std::string(64, 'a')},
+                                       {"configuration", std::move(configuration)},
+                                       {"steps", {step}}});
+    };
+    for (const auto& door : kDoors) {
+        SCOPED_TRACE(door.yaml.substr(0, 80));
+        EXPECT_FALSE(by_file(door.yaml));
+        json configured = {{"name", "a"}};
+        json configuration = json::object();
+        door.spoil(configuration, configured);
+        configuration["step_templates"] = {configured};
+        EXPECT_NE(by_function(configuration), "registered");
+    }
+    EXPECT_EQ(count("tasker_task_namespaces"), 0);
+    // And both take what is just within the limits.
+    const std::string deep = "  handler_config: " + nested(45) + "\n";
+    EXPECT_TRUE(by_file(deep));
+    EXPECT_EQ(by_function({{"priority", 1000},
+                           {"schema", {{"default", nested_json(46)}}},
+                           {"step_templates", {{{"name", "a"}, {"handler_config", nested_json(45)}}}}}),
+              "registered");
+    EXPECT_TRUE(by_file("schema: {default: " + nested(46) + "}\n"));
 }
 
 TEST_F(Definitions, TablesRefuseStepsThatNoTemplateMayHave) {
