@@ -71,6 +71,13 @@ void Context::print_refusal(const postgres::DatabaseError& error) const {
             read_only_.empty() ? "it has become read-only meanwhile: is it a replica now?" : read_only_);
         return;
     }
+    if (error.kind() == postgres::DbFailure::locked) {
+        print_error(
+            ExitCode::failed, fmt::format("somebody holds a lock that this needs: {}", error.what()),
+            "end the transaction that holds it (state 'idle in transaction' in pg_stat_activity), then "
+            "repeat the command");
+        return;
+    }
     const std::string state = error.sqlstate().empty() ? "" : fmt::format(" (SQLSTATE {})", error.sqlstate());
     print_error(ExitCode::failed, fmt::format("the database refused: {}{}", error.what(), state), "");
 }
@@ -123,6 +130,9 @@ postgres::Connection Context::connect() const {
 
 postgres::Connection Context::connect_checked() const {
     postgres::Connection connection = connect();
+    // A lock that somebody holds in a console is an answer, too. Options in the URL can set another limit.
+    connection.execute(
+        "SELECT set_config('lock_timeout', '10s', false) WHERE current_setting('lock_timeout') = '0'");
     const auto check = postgres::check_schema(connection);
     if (check.verdict != postgres::SchemaVerdict::ok)
         throw CommandError(ExitCode::schema_mismatch, check.message);

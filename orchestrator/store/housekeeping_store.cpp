@@ -57,7 +57,9 @@ std::vector<ports::Wake> WakeConnection::wait(int stop_fd, int timeout_ms) {
 HousekeepingStore::HousekeepingStore(const postgres::Address& database, std::int64_t epoch)
     : epoch_(epoch), connection_(open(database, "tasker-orchestrator caretaker")) {
     // A beat is no fact worth a wait for the disk, and it holds the lanes' rows while it waits.
-    with_port_errors([&] { connection_.execute("SET synchronous_commit = off"); });
+    // Nobody who locks the worker list in a console may keep it from showing that this process lives: a standby
+    // takes over after 5 s.
+    with_port_errors([&] { connection_.execute("SET synchronous_commit = off; SET lock_timeout = '2s'"); });
 }
 
 void HousekeepingStore::beat() {

@@ -21,6 +21,10 @@ constexpr milliseconds kDueAgain{20};
 // and a round trip sooner. Only one transaction that notifies can commit at a time, so large turns leave that
 // to the caretaker.
 constexpr std::size_t kNotifyWithCommitMax = 8;
+// A step is ready at once when it was handed back so often; then it pauses (tasker_turn_hand_backs).
+constexpr int kPromptHandBacks = 5;
+// How long rejected messages leave no rows after their table was locked: each try costs a lock_timeout.
+constexpr milliseconds kRejectedPause{5000};
 
 }  // namespace
 
@@ -63,7 +67,9 @@ void Listener::run() {
         next_turn_.follows_at_once = false;
         for (const auto& message : inbound) prepare_for(message);
         fire_deadlines();
+        const auto locked = locked_.take_out(inbound, deps_.clock.boot_time());
         work_off(inbound);
+        work_off_locked(locked);
         try_suspect();
     }
 }
@@ -153,6 +159,19 @@ void Listener::work_off(std::span<const ports::Inbound> messages) {
     }
 }
 
+// Each by itself, and one of all in a while: the others cost nothing, and come again.
+void Listener::work_off_locked(std::span<const ports::Inbound> messages) {
+    for (std::size_t i = 0; i < messages.size(); ++i) {
+        const auto now = deps_.clock.boot_time();
+        if (!connection_.is_open() || !locked_.may_try(now)) {
+            leave_to_senders(messages.subspan(i, 1));
+            continue;
+        }
+        work_off(messages.subspan(i, 1));
+        locked_.end_try(messages[i], now);
+    }
+}
+
 // ---------------------------------------------------------------- one turn
 
 void Listener::attempt(std::span<const ports::Inbound> messages, OwnWorkShare own_work,
@@ -182,7 +201,7 @@ void Listener::attempt(std::span<const ports::Inbound> messages, OwnWorkShare ow
             throw ports::DatabaseError(ports::DatabaseFault::connection, error.what());
         throw;
     }
-    if (!turn.draft.rejected().empty()) connection_.store().record_rejected(turn.draft.rejected());
+    record_rejected(turn.draft.rejected());
     connection_.confirm_commit();
     effects_.on_recorded(turn.draft);
     if (std::exchange(next_turn_.reads_commands, false)) carry_out_commands();
@@ -243,6 +262,24 @@ void Listener::write(Turn& turn) {
     if (!input.messages.empty()) util::crash_point("after_apply_commit");
     if (!result.claims.empty()) util::crash_point("after_claim_commit");
     commit(turn, result);
+}
+
+// The rows are for people, and must not keep anything from being written. Where they cannot be had, the log has
+// a line, and for a while nobody tries. False: not recorded.
+bool Listener::record_rejected(const std::vector<ports::RejectedMessage>& rejected) {
+    if (rejected.empty()) return true;
+    const auto now = deps_.clock.boot_time();
+    if (now < rejected_not_before_) return false;
+    try {
+        connection_.store().record_rejected(rejected);
+        return true;
+    } catch (const ports::DatabaseError& error) {
+        if (error.fault() == ports::DatabaseFault::connection) throw;
+        rejected_not_before_ = now + kRejectedPause;
+        log::error("tasker_rejected_messages takes no rows: what is refused is not recorded for a while",
+                   {{"cause", error.what()}, {"messages", rejected.size()}});
+        return false;
+    }
 }
 
 void Listener::commit(Turn& turn, ports::TurnResult& result) {

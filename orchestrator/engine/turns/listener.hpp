@@ -27,6 +27,7 @@
 #include "orchestrator/engine/turns/deadlines.hpp"
 #include "orchestrator/engine/turns/lane_connection.hpp"
 #include "orchestrator/engine/turns/lane_memory.hpp"
+#include "orchestrator/engine/turns/locked_messages.hpp"
 #include "orchestrator/engine/turns/mailbox.hpp"
 #include "orchestrator/engine/turns/options.hpp"
 #include "orchestrator/engine/turns/own_work.hpp"
@@ -101,6 +102,7 @@ class Listener {
     void end_grace(const std::string& batch_uuid);
     void look_for_gone_sessions();
     void work_off(std::span<const ports::Inbound> messages);
+    void work_off_locked(std::span<const ports::Inbound> messages);
 
     // One turn.
     void attempt(std::span<const ports::Inbound> messages, OwnWorkShare own_work, const ClaimScope& scope);
@@ -108,6 +110,7 @@ class Listener {
     bool plan_claims(Turn& turn);
     void write(Turn& turn);
     void commit(Turn& turn, ports::TurnResult& result);
+    bool record_rejected(const std::vector<ports::RejectedMessage>& rejected);
     void watch_retries(const ports::TurnInput& input, const ports::TurnResult& result);
     void take_over(Turn& turn);
     void publish_claims(Turn& turn, ports::TurnResult& result);
@@ -127,6 +130,7 @@ class Listener {
     void handle_failure(TurnSplit& split, const ports::DatabaseError& error, bool held_own_work);
     void read_back(TurnSplit& split, const ports::DatabaseError& failure);
     void defer(std::span<const ports::Inbound> messages, const std::string& cause);
+    void leave_to_senders(std::span<const ports::Inbound> messages);
     void keep_undelivered(const ports::Undelivered& undelivered);
     void keep_running(const ports::StepRunning& running);
     void keep_asked(const ports::StartRequested& request);
@@ -142,11 +146,13 @@ class Listener {
     LaneMemory memory_;
     Claims claims_;
     TurnEffects effects_;
+    LockedMessages locked_;
     NextTurn next_turn_;
     LastClaims last_claims_;
     std::vector<std::int32_t> under_suspicion_;  // of a turn that is being repeated without claims
     int claims_lost_ = 0;                        // turns in a row that claimed and ended in a lost connection
     std::chrono::milliseconds due_pause_{0};
+    std::chrono::milliseconds rejected_not_before_{0};  // their table was locked, or refused them
     std::mt19937_64 random_;
 };
 

@@ -35,7 +35,7 @@ void Listener::handle_failure(TurnSplit& split, const ports::DatabaseError& erro
         case FailedTurn::postpone_own_work:
             if (error.fault() != ports::DatabaseFault::locked)
                 log::error("time-outs and losses cannot be written", {{"cause", error.what()}});
-            own_work_.postpone(deps_.clock.boot_time());
+            own_work_.set_aside(deps_.clock.boot_time());
             break;
         case FailedTurn::defer_messages:
             defer(split.messages(), error.what());
@@ -68,6 +68,13 @@ void Listener::read_back(TurnSplit& split, const ports::DatabaseError& failure) 
 
 // Not acknowledged, so they come again; a loss is found again by the next full scan.
 void Listener::defer(std::span<const ports::Inbound> messages, const std::string& cause) {
+    const auto now = deps_.clock.boot_time();
+    for (const auto& message : messages) locked_.add(message, now);
+    leave_to_senders(messages);
+    log::warning("messages cannot be written now and wait to be sent again", {{"cause", cause}});
+}
+
+void Listener::leave_to_senders(std::span<const ports::Inbound> messages) {
     for (const auto& message : messages) {
         if (const auto* undelivered = std::get_if<ports::Undelivered>(&message))
             keep_undelivered(*undelivered);
@@ -119,10 +126,14 @@ void Listener::reject_poison(TurnSplit& split, const ports::Inbound& message, co
     log::error("a message cannot be stored and is set aside in tasker_rejected_messages", {{"cause", cause}});
     if (const auto* report = std::get_if<ports::Report>(&message)) {
         try {
-            connection_.store().record_rejected({{"results", "unstorable", cause, "", report->raw}});
+            if (!record_rejected({{"results", "unstorable", cause, "", report->raw}})) {
+                // Nothing is refused before it is recorded: it is left to be sent again.
+                defer(split.messages(), cause);
+                split.finish_turn(!own_work_.is_empty());
+                return;
+            }
         } catch (const ports::DatabaseError& error) {
-            // Nothing is refused before it is recorded: the message is tried again.
-            connection_.reopen(error);
+            connection_.reopen(error);  // the message is tried again
             return;
         }
         ++counters_.messages_rejected;

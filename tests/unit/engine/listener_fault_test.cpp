@@ -127,6 +127,7 @@ TEST_F(ListenerFaults, AMessageOfALockedTaskIsLeftToItsSenderAndTheOthersGetThro
     EXPECT_EQ(log().count("ack s1 b1: 1"), 0U);
     EXPECT_EQ(listener->counters().messages_deferred, 1);
     EXPECT_EQ(log().count("rejected unstorable"), 0U) << "nothing is wrong with the message";
+    clock.advance(std::chrono::seconds(1));
     push(done(1, 1));
     settle();
     EXPECT_EQ(log().count("ack s1 b1: 1"), 1U) << "sent again, it is taken";
@@ -247,6 +248,77 @@ TEST_F(ListenerFaults, PoisonIsRefusedOnlyOnceItIsRecorded) {
     ASSERT_TRUE(log().wait([&] { return finished || log().with("refuse") != ""; }));
     EXPECT_LT(log().place("rejected unstorable"), log().place("refuse s1 b1: 1 unstorable"));
     EXPECT_EQ(connections, 2);
+}
+
+// Its worker sends again and again what somebody in a console keeps from being written: that costs the others nothing.
+TEST_F(ListenerFaults, AStepThatSomebodyHoldsIsTriedByItselfAndSeldom) {
+    start();
+    claim({1, 2, 3});
+    in_database([&](auto& db) {
+        const auto locked = failing(DatabaseFault::locked);
+        db.turn_failures = {locked, locked};  // both reports, then the first alone
+    });
+    push_together({done(1, 1), done(2, 2)});
+    ASSERT_TRUE(log().wait([&] { return log().count("ack s1 b1: 2") == 1; }));
+    settle();
+    push_together({done(1, 1), done(3, 3)});
+    ASSERT_TRUE(log().wait([&] { return log().count("ack s1 b1: 3") == 1; }));
+    settle();
+    EXPECT_EQ(log().count("ack s1 b1: 1"), 0U) << "not tried within a second";
+    EXPECT_EQ(listener->counters().messages_deferred, 2);
+    clock.advance(std::chrono::seconds(1));
+    push(done(1, 1));
+    ASSERT_TRUE(log().wait([&] { return log().count("ack s1 b1: 1") == 1; }));
+}
+
+// Once it is let go, what waits follows at once: not one message a second.
+TEST_F(ListenerFaults, StepsThatWereHeldAreTakenTogetherOnceOneOfThemIs) {
+    start();
+    claim({1, 2, 3});
+    in_database([&](auto& db) {
+        const auto locked = failing(DatabaseFault::locked);
+        db.turn_failures = {locked, locked, locked, locked, locked};
+    });
+    push_together({done(1, 1), done(2, 2), done(3, 3)});
+    settle();
+    EXPECT_EQ(listener->counters().messages_deferred, 3);
+    clock.advance(std::chrono::seconds(1));
+    push_together({done(1, 1), done(2, 2), done(3, 3)});
+    ASSERT_TRUE(log().wait([&] { return log().count("ack s1 b1: 3") == 1; }));
+    EXPECT_EQ(listener->counters().messages_deferred, 3);
+}
+
+TEST_F(ListenerFaults, ALockOnTheRejectedMessagesKeepsNothingFromBeingWritten) {
+    start();
+    claim({1, 2});
+    in_database([&](auto& db) { db.record_failures.push_back(failing(DatabaseFault::locked)); });
+    push_together({done(1, 1), ports::Malformed{"results", "x", "broken", "test"}});
+    ASSERT_TRUE(log().wait([&] { return log().count("ack s1 b1: 1") == 1; }));
+    push_together({done(2, 2), ports::Malformed{"results", "x", "broken", "test"}});
+    ASSERT_TRUE(log().wait([&] { return log().count("ack s1 b1: 2") == 1; }));
+    EXPECT_EQ(log().count("rejected broken"), 0U) << "for a while nobody tries";
+    EXPECT_EQ(listener->counters().turns_repeated, 0);
+    clock.advance(std::chrono::seconds(5));
+    settle();
+    EXPECT_EQ(connections, 1);
+}
+
+TEST_F(ListenerFaults, PoisonThatCannotBeRecordedIsLeftToItsSender) {
+    start();
+    claim({1, 2});
+    in_database([&](auto& db) {
+        db.poison = "poison";
+        db.record_failures.push_back(failing(DatabaseFault::locked));
+    });
+    push_together({done(1, 1, "b1", "{\"poison\":1}"), done(2, 2)});
+    ASSERT_TRUE(log().wait([&] { return log().count("ack s1 b1: 2") == 1; }));
+    clock.advance(std::chrono::seconds(5));
+    settle();
+    EXPECT_EQ(log().with("refuse"), "");
+    EXPECT_EQ(log().count("reopen b1: 1"), 1U) << "its worker has to account for the step as before";
+    push(done(1, 1, "b1", "{\"poison\":1}"));
+    ASSERT_TRUE(log().wait([&] { return log().with("refuse") != ""; }));
+    EXPECT_EQ(log().count("rejected unstorable"), 1U);
 }
 
 TEST_F(ListenerFaults, AFailureAfterTheCommitGivesTheCreditBackAndAdoptsWhatWasClaimed) {

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <numeric>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -104,6 +106,40 @@ TEST_F(OwnWorkTest, AGoneSessionSurvivesThatTheBatchesAreReadBack) {
     const auto draft = written();
     ASSERT_EQ(draft.input().orphans.size(), 2U);
     for (const auto& orphan : draft.input().orphans) EXPECT_EQ(orphan.reason, "session_lost");
+}
+
+// Somebody holds one task in a console: its time-out waits, and no other does.
+TEST_F(OwnWorkTest, WhatIsLockedDelaysNothingElse) {
+    for (std::int64_t id = 1; id <= 100; ++id) work.add_time_out({"late", id});
+    constexpr std::int64_t kLocked = 37;
+    std::set<std::int64_t> done;
+    auto now = kNow;
+    int failed = 0;
+    known["late"] = batch_of(
+        [] {
+            std::vector<std::int64_t> ids(100);
+            std::iota(ids.begin(), ids.end(), 1);
+            return ids;
+        }(),
+        "of-late", "late");
+    for (int turns = 0; turns < 200 && done.size() < 99; ++turns) {
+        if (!work.may_be_written(now)) now = work.next();
+        const auto draft = written();
+        std::set<std::int64_t> ids;
+        for (const auto& orphan : draft.input().orphans) ids.insert(orphan.step_id);
+        ASSERT_FALSE(ids.empty());
+        if (ids.contains(kLocked)) {
+            ++failed;
+            work.set_aside(now);
+        } else {
+            done.insert(ids.begin(), ids.end());
+            work.forget();
+        }
+    }
+    EXPECT_EQ(done.size(), 99U);
+    EXPECT_LE(now - kNow, 2 * kOwnWorkPause);
+    EXPECT_LE(failed, 25);
+    EXPECT_FALSE(work.is_empty()) << "the locked one is still to be written";
 }
 
 TEST_F(OwnWorkTest, APostponedOneWaitsForItsPause) {
