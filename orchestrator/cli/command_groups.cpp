@@ -8,6 +8,8 @@
 #include "orchestrator/cli/init/init_commands.hpp"
 #include "orchestrator/cli/numbers.hpp"
 #include "orchestrator/cli/show/table.hpp"
+#include "orchestrator/cli/show_config.hpp"
+#include "orchestrator/options/database_url.hpp"
 #include "orchestrator/util/version.hpp"
 
 namespace tasker::cli {
@@ -40,7 +42,9 @@ constexpr const char* kFooter =
 
 CLI::Validator named_database() {
     return {[](const std::string& url) {
-                return std::string(url.empty() ? "a URL is named here, not an empty text" : "");
+                if (url.empty()) return std::string("a URL is named here, not an empty text");
+                const auto fault = options::database_url_fault(url);
+                return fault ? "the value " + *fault : std::string();
             },
             ""};
 }
@@ -77,6 +81,7 @@ void build_command_line(CLI::App& app, Context& context) {
     app.add_flag("--json", context.json, "answer in JSON, for scripts");
     app.add_flag("--wide", context.wide, "show tables in full, also where they do not fit the terminal");
     app.add_flag("--no-color", context.no_color, "no colour (also: NO_COLOR=1)");
+    add_show_config(app);
 
     add_init_commands(app, context);
     add_dev_commands(app, context);

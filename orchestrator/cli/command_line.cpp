@@ -8,6 +8,7 @@
 
 #include "orchestrator/cli/command_groups.hpp"
 #include "orchestrator/cli/parse_problem.hpp"
+#include "orchestrator/cli/show_config.hpp"
 
 namespace tasker::cli {
 namespace {
@@ -22,6 +23,8 @@ ExitCode parse_and_run(CLI::App& app, Context& context, const std::vector<std::s
     try {
         // CLI11 takes them from the back.
         app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+    } catch (const ShowConfigAsked&) {
+        return context.run([&context] { return show_config(context); });
     } catch (const CLI::Success& asked) {
         // Help and version.
         app.exit(asked);

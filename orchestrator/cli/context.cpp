@@ -12,7 +12,7 @@
 
 #include "orchestrator/cli/settings_file.hpp"
 #include "orchestrator/cli/show/table.hpp"
-#include "orchestrator/options/load.hpp"
+#include "orchestrator/options/database_url.hpp"
 #include "orchestrator/postgres/migrator.hpp"
 #include "orchestrator/util/check.hpp"
 
@@ -43,8 +43,12 @@ void Context::on_run(CLI::App* command, std::function<ExitCode()> action) {
 
 ExitCode Context::run() {
     CHECK(action_ != nullptr, "a command without an action");
+    return run(action_);
+}
+
+ExitCode Context::run(const std::function<ExitCode()>& action) {
     try {
-        return action_();
+        return action();
     } catch (const CommandError& error) {
         print_error(error.code(), error.what(), error.advice());
         return error.code();
@@ -84,6 +88,9 @@ void Context::print_refusal(const postgres::DatabaseError& error) const {
 
 DatabaseChoice Context::database() const {
     DatabaseChoice choice = choose_database(database_option, std::filesystem::current_path());
+    if (const auto fault = options::database_url_fault(choice.url); fault && !choice.url.empty()) {
+        throw CommandError(ExitCode::usage, fmt::format("{}: the value {}", choice.source, *fault));
+    }
     if (!choice.remark.empty()) remark(choice.remark);
     if (choice.stopped) {
         throw CommandError(
@@ -139,7 +146,7 @@ postgres::Connection Context::connect_checked() const {
     return connection;
 }
 
-const options::Options& Context::settings() const {
+const options::LoadedOptions& Context::loaded_settings() const {
     if (settings_) return *settings_;
     auto loaded = options::load_options(settings_file(config_option));
     if (!loaded) {
@@ -148,7 +155,7 @@ const options::Options& Context::settings() const {
         throw CommandError(ExitCode::usage, text,
                            "correct what is listed, or name another file with --config");
     }
-    settings_ = std::move(loaded->options);
+    settings_ = std::move(*loaded);
     return *settings_;
 }
 

@@ -10,7 +10,7 @@
 
 #include "orchestrator/cli/database_choice.hpp"
 #include "orchestrator/cli/exit_code.hpp"
-#include "orchestrator/options/options.hpp"
+#include "orchestrator/options/load.hpp"
 #include "orchestrator/postgres/connection.hpp"
 
 namespace tasker::cli {
@@ -32,6 +32,8 @@ class Context {
     void on_run(CLI::App* command, std::function<ExitCode()> action);
     /// Runs the chosen action; turns what it throws into a text on stderr and an exit code.
     ExitCode run();
+    /// The same with this action.
+    ExitCode run(const std::function<ExitCode()>& action);
 
     /// The database's URL and where it was found (see database_choice.hpp). Throws CommandError when none is
     /// known.
@@ -46,7 +48,9 @@ class Context {
     postgres::Connection connect_checked() const;
     /// The settings from --config, or from config/orchestrator.yaml where it exists, with the environment
     /// applied. Throws CommandError (usage) listing every problem.
-    const options::Options& settings() const;
+    const options::Options& settings() const { return loaded_settings().options; }
+    /// The same, with where each value came from.
+    const options::LoadedOptions& loaded_settings() const;
 
     /// Whether to use colour and redraw lines on standard output.
     bool color() const;
@@ -72,7 +76,7 @@ class Context {
     void print_refusal(const postgres::DatabaseError& error) const;
     void write(std::string_view line) const;
 
-    mutable std::optional<options::Options> settings_;
+    mutable std::optional<options::LoadedOptions> settings_;
     mutable std::string read_only_;  // why the database last connected to takes no writes
 };
 

@@ -11,6 +11,7 @@
 #include "orchestrator/daemon/start_templates.hpp"
 #include "orchestrator/options/load.hpp"
 #include "orchestrator/options/settings.hpp"
+#include "orchestrator/options/shown.hpp"
 #include "orchestrator/util/log.hpp"
 
 namespace {
@@ -35,10 +36,12 @@ int main(int argc, char** argv) {
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
-        return app.exit(error) == 0 ? 0 : static_cast<int>(ServiceExit::bad_settings);
+        if (app.exit(error) == 0) return 0;
+        if (const auto hint = likely_option(app); !hint.empty()) std::fprintf(stderr, "%s\n", hint.c_str());
+        return static_cast<int>(ServiceExit::bad_settings);
     }
     if (arguments.help_settings || arguments.man) {
-        const std::string text = arguments.man ? orchestrator_man_page(app) : options::settings_reference();
+        const std::string text = arguments.man ? orchestrator_man_page(app) : options::settings_reference(80);
         std::fputs(text.c_str(), stdout);
         return 0;
     }
@@ -49,6 +52,13 @@ int main(int argc, char** argv) {
             "the settings are not usable, nothing was started; see tasker-orchestrator --help-settings\n",
             stderr);
         return static_cast<int>(ServiceExit::bad_settings);
+    }
+    if (arguments.show_config) {
+        const std::string text = arguments.json ? options::shown_settings_json(*loaded).dump(2) + "\n"
+                                                : options::shown_settings(*loaded);
+        return std::fputs(text.c_str(), stdout) < 0 || std::fflush(stdout) != 0
+                   ? static_cast<int>(ServiceExit::failed)
+                   : 0;
     }
     configure_log(loaded->options.log);
     raise_descriptor_limit();

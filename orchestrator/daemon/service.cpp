@@ -262,7 +262,9 @@ ServiceExit Service::serve() {
                 instance_.id.c_str(), static_cast<long long>(epoch_), io_->steps_endpoint().c_str(),
                 io_->results_endpoint().c_str(), io_->command_endpoint().c_str());
     std::fflush(stdout);
-    log::info("ready", {{"instance", instance_.id}, {"epoch", epoch_}, {"steps", io_->steps_endpoint()}});
+    // On a terminal the line above is the same news.
+    if (::isatty(STDOUT_FILENO) == 0 || ::isatty(STDERR_FILENO) == 0)
+        log::info("ready", {{"instance", instance_.id}, {"epoch", epoch_}, {"steps", io_->steps_endpoint()}});
 
     std::array<pollfd, 2> items{{{signals_.fd(), POLLIN, 0}, {ended_.fd(), POLLIN, 0}}};
     while (::poll(items.data(), items.size(), -1) < 0 && errno == EINTR) {

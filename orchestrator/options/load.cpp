@@ -7,6 +7,7 @@
 #include <set>
 
 #include "orchestrator/options/check.hpp"
+#include "orchestrator/options/database_url.hpp"
 #include "orchestrator/options/endpoint.hpp"
 #include "orchestrator/options/settings.hpp"
 #include "orchestrator/options/yaml/reader.hpp"
@@ -47,6 +48,8 @@ std::optional<std::string> text_fault(const Setting& setting, const std::string&
             return endpoint_fault(text, EndpointUse::connect);
         case TextForm::http_bind:
             return http_address_fault(text);
+        case TextForm::database_url:
+            return database_url_fault(text);
     }
     return std::nullopt;
 }
@@ -61,7 +64,9 @@ struct Assign {
 
     void complain(const YamlNode& node, const std::string& path, const std::string& text,
                   std::string_view fault) const {
-        problems.error(node.line, node.column, path, fmt::format("{} {}.", in_quotes(text), fault));
+        // A password is not repeated.
+        const std::string value = setting.form == TextForm::database_url ? "The value" : in_quotes(text);
+        problems.error(node.line, node.column, path, fmt::format("{} {}.", value, fault));
     }
 
     bool operator()(std::string* (*slot)(Options&)) const {
@@ -177,6 +182,7 @@ class Loader {
                 problems_.push_back(std::move(problem));
         }
         if (has_errors()) return tl::unexpected(std::move(problems_));
+        loaded_.origins = std::move(origins_);
         loaded_.warnings = std::move(problems_);
         return std::move(loaded_);
     }
@@ -282,8 +288,9 @@ class Loader {
     void derive(Endpoint& endpoint, std::string_view bind_key, std::string_view connect_key) {
         const auto bind = origins_.find(bind_key);
         const bool from_variable = bind != origins_.end() && bind->second.file == kEnvironmentFile;
-        if (from_variable || !origins_.contains(connect_key))
-            endpoint.connect = {connect_form(endpoint.bind)};
+        if (!from_variable && origins_.contains(connect_key)) return;
+        endpoint.connect = {connect_form(endpoint.bind)};
+        if (bind != origins_.end() && !connect_key.empty()) origins_[connect_key] = bind->second;
     }
 
     const EnvLookup& environment_;

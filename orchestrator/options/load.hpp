@@ -7,6 +7,7 @@
 #include <tl/expected.hpp>
 #include <vector>
 
+#include "orchestrator/options/check.hpp"
 #include "orchestrator/options/options.hpp"
 #include "orchestrator/options/yaml/node.hpp"
 #include "orchestrator/options/yaml/problem.hpp"
@@ -16,10 +17,11 @@ namespace tasker::options {
 using yaml::EnvLookup;
 using yaml::Problem;
 
-/// What a successful load gives: the settings, the files they were read from, and findings that do not stop
-/// the start (to be logged).
+/// What a successful load gives: the settings, where each came from, the files they were read from, and findings that
+/// do not stop the start (to be logged).
 struct LoadedOptions {
     Options options;
+    Origins origins = {};
     std::vector<std::filesystem::path> files;
     std::vector<Problem> warnings;
 };

@@ -48,12 +48,13 @@ void append_wrapped(std::string& text, std::string_view paragraph, std::size_t i
 }  // namespace
 
 std::string settings_reference(std::size_t width) {
-    std::string text =
-        "Settings of tasker-orchestrator. A key a.b is written as `b:` inside `a:`. Environment variables "
-        "win over\n"
-        "files, files over defaults. The step_execution section may stand in a zeromq.yaml of its own, which "
-        "is\n"
-        "read when it lies beside the configuration file; workers read the same file.\n";
+    std::string text;
+    append_wrapped(
+        text,
+        "Settings of tasker-orchestrator. A key a.b is written as `b:` inside `a:`. Environment variables win "
+        "over files, files over defaults. The step_execution section may stand in a zeromq.yaml of its own, "
+        "which is read when it lies beside the configuration file; workers read the same file.",
+        0, width);
     const Options defaults;
     std::string_view section = "-";
     for (const Setting& setting : settings()) {

@@ -76,6 +76,7 @@ std::vector<Setting> build_database() {
     return {
         {.key = "database.url",
          .slot = TASKER_SLOT(database.url),
+         .form = TextForm::database_url,
          .environment_variable = "TASKER_DATABASE_URL",
          .description =
              "PostgreSQL connection, as URL (postgresql://user@host/name) or as key=value words. Has no "

@@ -19,7 +19,7 @@ using Slot =
                  std::vector<std::string>* (*)(Options&), LogLevel* (*)(Options&), LogFormat* (*)(Options&)>;
 
 /// What a text must look like beyond being text.
-enum class TextForm { any, zmq_bind, zmq_connect, http_bind, name, path };
+enum class TextForm { any, zmq_bind, zmq_connect, http_bind, name, path, database_url };
 
 /// One setting. `min` and `max` are inclusive and count for numbers and durations only; `unit` is empty for
 /// plain counts and texts; `environment_variable` is empty when there is none. `aliases` are older spellings.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import threading
 import time
@@ -96,6 +97,58 @@ def test_a_bad_template_stops_the_start_naming_file_line_and_field(make_system: 
         [ORCHESTRATOR, "--check-config"], check=False, env=system.variables(TASKER_TEMPLATES_DIR=str(folder))
     )
     assert done.returncode == BAD_SETTINGS and f"{bad}:7:" in done.stderr
+
+
+# ---------------------------------------------------------------------- looking at settings
+
+
+def test_a_database_address_that_is_none_is_refused_wherever_it_stands(tmp_path: Path) -> None:
+    config = tmp_path / "orchestrator.yaml"
+    config.write_text("database:\n  url: nonsense\n")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("TASKER_")}
+    in_variable = {**clean, "TASKER_DATABASE_URL": "postgresql://u:geheim@h:99999/x"}
+    program = ORCHESTRATOR.with_name("tasker")
+    for command, env, named in (
+        ([ORCHESTRATOR, "--config", config, "--check-config"], clean, f"{config}:2"),
+        ([ORCHESTRATOR, "--config", config], clean, "database.url"),
+        ([ORCHESTRATOR, "--check-config"], in_variable, "TASKER_DATABASE_URL"),
+        ([program, "task", "list", "--database", "nonsense"], clean, "--database"),
+        ([program, "dev", "--database", "nonsense"], clean, "--database"),
+        ([program, "task", "list"], in_variable, "TASKER_DATABASE_URL"),
+        ([program, "task", "list", "--config", config], clean, f"{config}:2"),
+    ):
+        done = procs.run([str(word) for word in command], check=False, env=env, cwd=tmp_path)
+        assert done.returncode == BAD_SETTINGS and named in done.stderr, (command, done.stderr)
+        assert "geheim" not in done.stderr
+
+
+def test_the_settings_in_force_are_shown_with_where_they_came_from(tmp_path: Path) -> None:
+    config = tmp_path / "orchestrator.yaml"
+    config.write_text("log:\n  level: debug\n")
+    env = {name: value for name, value in os.environ.items() if not name.startswith("TASKER_")}
+    env["TASKER_DATABASE_URL"] = "postgresql://u:geheim@h/x"
+
+    def shown(*command: object) -> str:
+        return procs.run([str(word) for word in command], env=env, cwd=tmp_path).stdout
+
+    program = ORCHESTRATOR.with_name("tasker")
+    for asked in (ORCHESTRATOR, program):
+        text = shown(asked, "--config", config, "--show-config")
+        assert "geheim" not in text
+        lines = [" ".join(line.split()) for line in text.splitlines()]
+        assert f"log.level: debug # {config}:2" in lines
+        assert "timers.lease_ms: 8000 # default" in lines
+        assert "database.url: postgresql://u:***@h/x # environment variable TASKER_DATABASE_URL" in lines
+        answer = json.loads(shown(asked, "--config", config, "--show-config", "--json"))
+        assert answer["settings"]["log.level"] == {
+            "value": "debug",
+            "from": "file",
+            "file": str(config),
+            "line": 2,
+        }
+        assert answer["files"] == [str(config)]
+    option = shown(program, "--show-config", "--database", "postgresql://v@h/y")
+    assert option.splitlines()[0] == "# commands use postgresql://v@h/y, from --database"
 
 
 def test_a_standby_loads_its_templates_when_it_takes_over(make_system: SystemFactory) -> None:

@@ -8,12 +8,15 @@
 #include <fstream>
 #include <map>
 
+#include "orchestrator/options/database_url.hpp"
 #include "orchestrator/options/settings.hpp"
+#include "orchestrator/options/shown.hpp"
 
 namespace tasker::options {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 using Environment = std::map<std::string, std::string, std::less<>>;
 
 EnvLookup lookup_in(Environment variables) {
@@ -311,6 +314,69 @@ TEST_F(LoadOptions, AMissingFileIsNamed) {
     ASSERT_FALSE(loaded.has_value());
     EXPECT_EQ(loaded.error().at(0).file, (directory_ / "none.yaml").string());
     EXPECT_THAT(loaded.error().at(0).message, HasSubstr("No such file"));
+}
+
+TEST_F(LoadOptions, RefusesADatabaseUrlThatIsNoneWithoutRepeatingIt) {
+    expect_refused("database:\n  url: nonsense\n", 2, "database.url",
+                   "The value is no database address; write post");
+    expect_refused("database: { url: 'postgresql://u:geheim@h:99999/x' }\n", 1, "database.url",
+                   "The value names a port that is none");
+    expect_refused("database: { url: 'mysql://u:geheim@h/x' }\n", 1, "database.url",
+                   "is no database address");
+    const auto loaded =
+        load("allow_insecure: false\n", {{"TASKER_DATABASE_URL", "postgresql://u:geheim%@h/x"}});
+    ASSERT_FALSE(loaded.has_value());
+    EXPECT_THAT(to_string(loaded.error()[0]), HasSubstr("TASKER_DATABASE_URL"));
+    EXPECT_THAT(to_string(loaded.error()[0]), Not(HasSubstr("geheim")));
+    for (const char* good :
+         {"postgresql:///x", "postgres://h", "host=/tmp dbname=x", "postgresql://u@a,b:5433/x",
+          "postgresql://%2Fvar%2Frun/x?options=-csearch_path%3Dblue", "dbname=x port=5432,"}) {
+        EXPECT_EQ(database_url_fault(good).value_or(""), "") << good;
+    }
+}
+
+TEST(DatabaseUrl, ShowsNoPassword) {
+    EXPECT_EQ(url_without_secrets("postgresql://u:geheim@h/x"), "postgresql://u:***@h/x");
+    EXPECT_EQ(url_without_secrets("postgresql://u:a%40b%2Fc@h/x"), "postgresql://u:***@h/x");
+    EXPECT_EQ(url_without_secrets("postgresql://u:a%40b%2fc@h/x"), "postgresql://u:***@h/x");
+    EXPECT_EQ(url_without_secrets("postgresql://u@h/x?password=geheim&sslpassword=auch"),
+              "postgresql://u@h/x?password=***&sslpassword=***");
+    EXPECT_EQ(url_without_secrets("host=h password=geheim dbname=x"), "host=h password=*** dbname=x");
+    EXPECT_EQ(url_without_secrets("host=h password='it\\'s' dbname=x"), "***") << "spelled in another way";
+    EXPECT_EQ(url_without_secrets("postgresql://u:%67eheim@h/x"), "***") << "spelled in another way";
+    EXPECT_EQ(url_without_secrets("no:geheim"), "***");
+    EXPECT_EQ(url_without_secrets("postgresql:///x"), "postgresql:///x");
+    EXPECT_EQ(url_without_secrets(""), "");
+}
+
+TEST_F(LoadOptions, ShowsEachValueAndWhereItCameFrom) {
+    const auto loaded = load(
+        "log: { level: debug }\n"
+        "step_execution:\n  step_publisher: tcp://127.0.0.1:6001\n",
+        {{"TASKER_DATABASE_URL", "postgresql://u:geheim@h/x"}});
+    ASSERT_TRUE(loaded.has_value());
+    const std::string text = shown_settings(*loaded);
+    const auto expect_line = [&](const std::string& value, const std::string& from) {
+        const auto at = text.find("\n" + value + " ");
+        ASSERT_NE(at, std::string::npos) << value << " in\n" << text;
+        const auto line = text.substr(at + 1, text.find('\n', at + 1) - at - 1);
+        EXPECT_TRUE(line.ends_with("  # " + from)) << line;
+    };
+    const std::string file = loaded->files.at(0).string();
+    expect_line("log.level: debug", file + ":1");
+    expect_line("step_execution.step_publisher: tcp://127.0.0.1:6001", file + ":3");
+    expect_line("step_execution.handler_step_subscriber: tcp://127.0.0.1:6001", file + ":3");
+    expect_line("timers.lease_ms: 8000", "default");
+    expect_line("database.url: postgresql://u:***@h/x", "environment variable TASKER_DATABASE_URL");
+    const auto json = shown_settings_json(*loaded);
+    EXPECT_EQ(json["files"].dump(), "[\"" + file + "\"]");
+    EXPECT_EQ(json["settings"].size(), settings().size());
+    EXPECT_EQ(json["settings"]["timers.lease_ms"].dump(), R"({"value":8000,"unit":"ms","from":"default"})");
+    EXPECT_EQ(json["settings"]["log.level"].dump(),
+              R"({"value":"debug","from":"file","file":")" + file + R"(","line":1})");
+    EXPECT_EQ(json["settings"]["allow_insecure"]["value"], false);
+    EXPECT_EQ(json["settings"]["database.url"].dump(),
+              R"({"value":"postgresql://u:***@h/x","from":"environment","variable":"TASKER_DATABASE_URL"})");
 }
 
 }  // namespace
