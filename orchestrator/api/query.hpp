@@ -26,12 +26,20 @@ struct ListFilter {
     std::optional<std::string> error = std::nullopt;
 };
 
+/// A value in a task's context: the keys (and positions in lists) that lead to it, and the value as text.
+struct ContextValue {
+    std::vector<std::string> path;
+    std::string value;
+};
+
 /// Which tasks or batches to list, newest first. Empty fields select everything.
 struct TaskFilter {
     std::optional<std::string> state = std::nullopt;
     std::optional<std::string> namespace_name = std::nullopt;
     int limit = 50;
     ListFilter more = {};
+    std::vector<std::string> tags = {};             // all of these
+    std::vector<ContextValue> context_values = {};  // all of these
 };
 struct BatchFilter {
     std::optional<std::int64_t> task_id = std::nullopt;

@@ -22,10 +22,13 @@ std::optional<double> seconds(const pqxx::field& field) {
 
 std::string task_list_json(postgres::Connection& connection, const TaskFilter& filter) {
     const ListFilter& more = filter.more;
+    nlohmann::json values = nlohmann::json::array();
+    for (const auto& [path, value] : filter.context_values)
+        values.push_back({{"path", path}, {"value", value}});
     return connection
         .query(sql::task_list, filter.state, filter.namespace_name, filter.limit, more.before, more.since,
                more.until, more.handler, more.template_namespace, more.template_name, more.template_version,
-               more.error)
+               more.error, nlohmann::json(filter.tags).dump(), values.dump())
         .at(0)[0]
         .as<std::string>();
 }

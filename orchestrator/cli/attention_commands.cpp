@@ -111,7 +111,8 @@ void print_kind(const Context& context, const Kind& kind, const Json& found) {
     Table table({{"WHAT"}, {"WHY"}, {"FOR", Align::right}, {"WHAT HELPS"}});
     for (const auto& item : items) {
         const Item text = kind.describe(item);
-        table.add({text.what, {shortened(text.reason, 200), Style::bad}, age_of(item), text.command});
+        table.add(
+            {text.what, {cell_of_list(context, text.reason, 200), Style::bad}, age_of(item), text.command});
     }
     print_table(context, table, "");
     const auto more = total - static_cast<std::int64_t>(items.size());
@@ -168,7 +169,7 @@ void add_attention_commands(CLI::App& app, Context& context) {
         "--json prints for each kind total and items[], each with since, age_seconds and command.\n"
         "\n"
         "Examples:\n  tasker attention\n  tasker attention --json --limit 100\n"
-        "  tasker attention >report || mail -s 'tasker needs you' ops@example.com <report");
+        "  tasker attention >report || mail -s 'tasker' ops@example.com <report");
     context.on_run(command, [&context, options] { return attention(context, *options); });
 }
 

@@ -40,9 +40,9 @@ Cell batch_state_cell(const Json& row) {
 
 ExitCode list(const Context& context, const BatchListOptions& options) {
     if (!options.state.empty() && !core::parse_batch_state(options.state)) {
-        throw CommandError(
-            ExitCode::usage, fmt::format("\"{}\" is no state of a batch", options.state),
-            "created, published, executing, completed, partially_failed, failed, timed_out or cancelled");
+        throw no_such_word(options.state, "state of a batch",
+                           {"created", "published", "executing", "completed", "partially_failed", "failed",
+                            "timed_out", "cancelled"});
     }
     auto connection = context.connect_checked();
     const std::string answer = api::batch_list_json(
@@ -74,7 +74,8 @@ ExitCode list(const Context& context, const BatchListOptions& options) {
              worker_text(row),
              {cell_time(row["created_at"]), Style::dim}});
     }
-    print_table(context, table, "no such batch");
+    const bool narrowed = options.task_id || !options.state.empty() || options.common->narrows();
+    print_table(context, table, empty_text("batch", narrowed, "no batch was ever sent"));
     if (rows.empty()) return ExitCode::ok;
     const std::string more = more_text(*options.common, rows.size(), cell_text(rows.back()["batch_id"]));
     if (!more.empty()) context.print(more);
@@ -242,7 +243,7 @@ void add_batch_commands(CLI::App& app, Context& context) {
         "  tasker batch list --task 17\n"
         "  tasker batch show 42\n"
         "  tasker batch discrepancies --json\n"
-        "  tasker batch acknowledge 42 --reason 'counted by hand, nothing is missing'");
+        "  tasker batch acknowledge 42 --reason 'counted, nothing is missing'");
 
     auto list_options = std::make_shared<BatchListOptions>();
     CLI::App* list_command = group->add_subcommand("list", "list batches, the newest first");

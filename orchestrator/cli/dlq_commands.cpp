@@ -7,6 +7,7 @@
 #include "orchestrator/cli/list_options.hpp"
 #include "orchestrator/cli/operations.hpp"
 #include "orchestrator/cli/show/answers.hpp"
+#include "orchestrator/cli/show/dead_letter_text.hpp"
 
 namespace tasker::cli {
 namespace {
@@ -23,39 +24,11 @@ Cell status_cell(const Json& row) {
     return {"open", Style::bad};
 }
 
-struct Reason {
-    std::string_view word;
-    const char* meaning;
-};
-constexpr Reason kReasons[] = {
-    {"session_lost", "its worker went away before it reported; whether the work was done is not known"},
-    {"timed_out", "it did not report within its time; whether the work was done is not known"},
-    {"not_accepted", "its worker never accepted it; whether the work was done is not known"},
-    {"held_unstarted", "its worker held it and did not start it in time"},
-    {"not_reported", "its worker said that it had reported it, and its report never came"},
-    {"handler_still_running",
-     "its time was over and the handler still ran: a retry would have run beside it"},
-    {"retries_exhausted", "it failed in each of its attempts"},
-    {"snoozes_exhausted", "its handler asked for a later time more often than max_snoozes allows"},
-    {"request_too_large", "its request is larger than limits.batch_bytes, so it cannot be sent"},
-    {"handed_back_too_often", "workers handed it back a hundred times and never started it"},
-    {"request_not_built", "the database cannot build its request; the error has the cause"},
-};
-
-const char* meaning_of(std::string_view word) {
-    for (const auto& reason : kReasons) {
-        if (reason.word == word) return reason.meaning;
-    }
-    return "";
-}
-
 ExitCode list(const Context& context, api::DeadLetterFilter filter, const ListOptions& options) {
     filter.limit = options.limit;
     filter.more = options.read();
-    if (filter.reason && *meaning_of(*filter.reason) == '\0') {
-        throw CommandError(ExitCode::usage,
-                           fmt::format("\"{}\" is no reason of a dead letter", printable(*filter.reason)),
-                           "`tasker dlq list --help` names them");
+    if (filter.reason && meaning_of_reason(*filter.reason).empty()) {
+        throw no_such_word(*filter.reason, "reason of a dead letter", dead_letter_reasons());
     }
     auto connection = context.connect_checked();
     const std::string answer = api::dead_letter_list_json(connection, filter);
@@ -65,8 +38,10 @@ ExitCode list(const Context& context, api::DeadLetterFilter filter, const ListOp
     }
     const Json rows = parse_answer(answer);
     if (rows.empty()) {
-        context.print(filter.all ? "no such dead letter"
-                                 : "no open dead letter (--all also shows those that are closed)");
+        const bool narrowed = filter.task_id || filter.reason || options.narrows();
+        context.print(filter.all ? empty_text("dead letter", narrowed, "no dead letter was ever written")
+                                 : empty_text("open dead letter", narrowed, "no open dead letter") +
+                                       " (--all also shows those that are closed)");
         return ExitCode::ok;
     }
     Table table({{"ID", Align::right},
@@ -90,7 +65,7 @@ ExitCode list(const Context& context, api::DeadLetterFilter filter, const ListOp
                    fmt::format("{}/{}:{}", cell_text(row["namespace"]), cell_text(row["task_name"]),
                                cell_text(row["task_version"])),
                    cell_text(row["attempt"]),
-                   shortened(error_text(row["last_error"]), 60),
+                   cell_of_list(context, error_text(row["last_error"]), 60),
                    cell_text(row["last_worker"]),
                    {cell_time(row["created_at"]), Style::dim}});
     }
@@ -109,7 +84,7 @@ void print_facts(const Context& context, const Json& row) {
     const auto reason = cell_text(row["reason"]);
     context.print(fmt::format("dead letter {}  {}  {}", cell_text(row["dead_letter_id"]), reason,
                               styled(status.text, status.style, context.color())));
-    fact("meaning", meaning_of(reason));
+    fact("meaning", std::string(meaning_of_reason(reason)));
     fact("step", fmt::format("{} ({}), attempt {}; now {} at attempt {}", cell_text(row["workflow_step_id"]),
                              cell_text(row["name"]), cell_text(row["attempt"]), cell_text(row["state"]),
                              cell_text(row["attempts"])));

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -25,11 +28,17 @@ std::string read_json_argument(const std::string& argument, const char* option) 
     if (argument == "-") return read_stream(std::cin, "standard input");
     if (!argument.starts_with('@')) return argument;
     const std::string file = argument.substr(1);
+    const auto refuse = [&](ExitCode code, const std::string& reason) {
+        return CommandError(
+            code, fmt::format("{}: cannot read the file \"{}\": {}", option, printable(file), reason),
+            "after @ stands the path of a file that holds JSON");
+    };
+    // A stream opens a directory and fails only when it reads.
+    std::error_code ignored;
+    if (std::filesystem::is_directory(file, ignored)) throw refuse(ExitCode::usage, "it is a directory");
+    errno = 0;
     std::ifstream stream(file, std::ios::binary);
-    if (!stream) {
-        throw CommandError(ExitCode::not_found, fmt::format("{}: cannot open the file \"{}\"", option, file),
-                           "after @ stands the path of a file that holds JSON");
-    }
+    if (!stream) throw refuse(errno == ENOENT ? ExitCode::not_found : ExitCode::usage, std::strerror(errno));
     return read_stream(stream, file);
 }
 

@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <chrono>
 
-#include "orchestrator/cli/exit_code.hpp"
 #include "orchestrator/cli/numbers.hpp"
 #include "orchestrator/cli/show/table.hpp"
 #include "orchestrator/cli/template_name.hpp"
+#include "orchestrator/util/similar.hpp"
 #include "orchestrator/util/time.hpp"
 
 namespace tasker::cli {
@@ -47,6 +47,23 @@ api::ListFilter ListOptions::read() const {
         narrowed.template_version = name.version;
     }
     return narrowed;
+}
+
+bool ListOptions::narrows() const {
+    return filter.before || filter.since || filter.until || filter.handler || filter.error ||
+           !reference.empty();
+}
+
+std::string empty_text(std::string_view thing, bool narrowed, const char* none) {
+    return narrowed ? fmt::format("no {} matches these filters", thing) : none;
+}
+
+CommandError no_such_word(const std::string& word, std::string_view what,
+                          const std::vector<std::string>& words) {
+    const auto near = util::most_similar(word, words);
+    return {ExitCode::usage, fmt::format("\"{}\" is no {}", printable(word), what),
+            fmt::format("{}there are {}", near ? fmt::format("did you mean {}? ", *near) : "",
+                        fmt::join(words, ", "))};
 }
 
 std::shared_ptr<ListOptions> add_list_options(CLI::App* command) {

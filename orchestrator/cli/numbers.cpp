@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::array<std::string_view, 5> kWholeNames = {"BATCH_ID", "ID", "ID…", "N", "STEP_ID"};
 constexpr std::string_view kSecondsName = "SECONDS";
-constexpr std::array<std::string_view, 26> kTextNames = {"@FILE|-|JSON",
+constexpr std::array<std::string_view, 27> kTextNames = {"@FILE|-|JSON",
                                                          "COMMAND",
                                                          "DIR",
                                                          "FILE",
@@ -40,7 +40,8 @@ constexpr std::array<std::string_view, 26> kTextNames = {"@FILE|-|JSON",
                                                          "FILE|NS/NAME[:VERSION]",
                                                          "VERSION",
                                                          "ID…|-",
-                                                         "CLASS"};
+                                                         "CLASS",
+                                                         "PATH=VALUE"};
 
 template <typename List>
 bool holds(const List& list, std::string_view word) {

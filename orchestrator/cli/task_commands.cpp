@@ -1,6 +1,7 @@
 // tasker task submit|list|show|explain|wait|cancel|retry
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "orchestrator/api/query.hpp"
@@ -20,6 +21,8 @@ namespace {
 struct TaskListOptions {
     std::string state;
     std::string namespace_name;
+    std::vector<std::string> tags;
+    std::vector<std::string> context_values;
     std::shared_ptr<ListOptions> common;
 };
 
@@ -36,22 +39,44 @@ CommandError no_such_task(std::int64_t id) {
     return {ExitCode::not_found, fmt::format("there is no task {}", id), "see `tasker task list`"};
 }
 
+/// "order.id=17", "items.0.sku=A": keys and positions, then the value as text.
+api::ContextValue context_value(const std::string& text) {
+    const auto equals = text.find('=');
+    if (equals == std::string::npos || equals == 0) {
+        throw CommandError(ExitCode::usage,
+                           fmt::format("--context: \"{}\" is no PATH=VALUE", printable(text)),
+                           "write for example order.id=17 or items.0.sku=A-1");
+    }
+    api::ContextValue value{{}, text.substr(equals + 1)};
+    std::size_t at = 0;
+    while (at <= equals) {
+        const auto dot = std::min(text.find('.', at), equals);
+        value.path.push_back(text.substr(at, dot - at));
+        at = dot + 1;
+    }
+    return value;
+}
+
 ExitCode list(const Context& context, const TaskListOptions& options) {
     if (!options.state.empty() && !core::parse_task_state(options.state)) {
-        throw CommandError(ExitCode::usage, fmt::format("\"{}\" is no state of a task", options.state),
-                           "pending, in_progress, complete, error, cancelled or resolved_manually");
+        throw no_such_word(options.state, "state of a task",
+                           {"pending", "in_progress", "complete", "error", "cancelled", "resolved_manually"});
     }
     auto connection = context.connect_checked();
-    const std::string answer = api::task_list_json(
-        connection,
-        {given(options.state), given(options.namespace_name), options.common->limit, options.common->read()});
+    api::TaskFilter filter{given(options.state), given(options.namespace_name), options.common->limit,
+                           options.common->read()};
+    filter.tags = options.tags;
+    for (const auto& text : options.context_values) filter.context_values.push_back(context_value(text));
+    const std::string answer = api::task_list_json(connection, filter);
     if (context.json) {
         print_answer(context, answer);
         return ExitCode::ok;
     }
     const Json rows = parse_answer(answer);
     if (rows.empty()) {
-        context.print("no such task");
+        const bool narrowed = filter.state || filter.namespace_name || !filter.tags.empty() ||
+                              !filter.context_values.empty() || options.common->narrows();
+        context.print(empty_text("task", narrowed, "there is no task yet; `tasker task submit` creates one"));
         return ExitCode::ok;
     }
     Table table({{"TASK", Align::right},
@@ -72,9 +97,9 @@ ExitCode list(const Context& context, const TaskListOptions& options) {
                    fmt::format("{}/{}", total - row["open_steps"].get<std::int64_t>(), total),
                    {cell_time(row["created_at"]), Style::dim},
                    {cell_time(row["completed_at"]), Style::dim},
-                   shortened(tags, 40)});
+                   cell_of_list(context, tags, 40)});
     }
-    print_table(context, table, "no such task");
+    print_table(context, table, "");
     const std::string more = more_text(*options.common, rows.size(), cell_text(rows.back()["task_id"]));
     if (!more.empty()) context.print(more);
     return ExitCode::ok;
@@ -135,12 +160,21 @@ void add_task_commands(CLI::App& app, Context& context) {
         ->type_name("STATE");
     list_command->add_option("--namespace", list_options->namespace_name, "only this namespace")
         ->type_name("NS");
+    list_command->add_option("--tag", list_options->tags, "with this tag; may be repeated")
+        ->type_name("TAG")
+        ->allow_extra_args(false);
+    list_command
+        ->add_option("--context", list_options->context_values,
+                     "with this value in the context: order.id=17, items.0.sku=A; may be repeated")
+        ->type_name("PATH=VALUE")
+        ->allow_extra_args(false);
     list_options->common = add_list_options(list_command);
     list_command->footer(
         "--handler and --error look at the steps of a task: at their last error.\n"
         "\n"
         "Examples:\n  tasker task list\n  tasker task list --state error --namespace fulfillment --json\n"
-        "  tasker task list --template shop/order --since 2h --error timeout");
+        "  tasker task list --template shop/order --since 2h --error timeout\n"
+        "  tasker task list --tag vip --context customer.id=17");
     context.on_run(list_command, [&context, list_options] { return list(context, *list_options); });
 
     add_task_show(*group, context);

@@ -92,7 +92,7 @@ void print_history(const Context& context, const Json& task) {
                    cell_text(transition["event"]),
                    state_cell(transition["from_state"]),
                    state_cell(transition["to_state"]),
-                   shortened(cell_text(transition["metadata"]), 60)});
+                   cell_of_list(context, cell_text(transition["metadata"]), 60)});
     }
     context.print("\nhistory");
     print_table(context, table, "");
@@ -117,7 +117,7 @@ void print_steps(const Context& context, const Json& task) {
                    {cell_text(step["name"]), Style::bold},
                    state_cell(step["state"]),
                    fmt::format("{}/{}", counted, limit),
-                   {shortened(parents, 40), Style::dim},
+                   {cell_of_list(context, parents, 40), Style::dim},
                    shortened(outcome_of(step), 400)});
     }
     context.print("");

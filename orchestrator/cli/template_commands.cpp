@@ -114,7 +114,10 @@ ExitCode list(const Context& context, const std::string& namespace_name) {
     }
     const Json rows = parse_answer(answer);
     if (rows.empty()) {
-        context.print("no template is loaded; load some with `tasker template load FILE|DIR`");
+        context.print(namespace_name.empty()
+                          ? "no template is loaded; load some with `tasker template load FILE|DIR`"
+                          : fmt::format("no template in namespace \"{}\"; `tasker template list` shows all",
+                                        namespace_name));
         return ExitCode::ok;
     }
     Table table({{"NAMESPACE"},
@@ -131,7 +134,7 @@ ExitCode list(const Context& context, const std::string& namespace_name) {
                    cell_text(row["revision"]),
                    cell_text(row["steps"]),
                    cell_text(row["tasks"]),
-                   {shortened(cell_text(row["description"]), 60), Style::dim}});
+                   {cell_of_list(context, cell_text(row["description"]), 60), Style::dim}});
     }
     std::string text = table.text(context.color());
     text.pop_back();

@@ -20,7 +20,7 @@ constexpr const char* kFooter =
     "Example:\n"
     "  tasker template show fulfillment/order_fulfillment";
 
-std::string steps_table(const Json& steps, bool color) {
+std::string steps_table(const Context& context, const Json& steps) {
     Table table({{"STEP"},
                  {"DEPENDS ON"},
                  {"HANDLER"},
@@ -33,13 +33,13 @@ std::string steps_table(const Json& steps, bool color) {
             parents += (parents.empty() ? "" : ", ") + cell_text(parent);
         const bool retryable = step["retryable"].get<bool>();
         table.add({{cell_text(step["name"]), Style::bold},
-                   shortened(parents, 48),
+                   cell_of_list(context, parents, 48),
                    cell_text(step["handler_class"]),
                    retryable ? cell_text(step["retry_limit"]) : "1",
                    duration_text(step["timeout_ms"].get<double>() / 1000),
                    cell_text(step["on_orphan"])});
     }
-    return table.text(color);
+    return table.text(context.color());
 }
 
 /// The stored configuration, whose keys are sorted, with what names the template and the steps in front.
@@ -77,7 +77,7 @@ ExitCode show(const Context& context, const std::string& reference) {
     context.print(
         fmt::format("loaded {}, digest {}", cell_time(shown["created_at"]), cell_text(shown["digest"])));
     if (const auto text = cell_text(shown["description"]); !text.empty()) context.print(printable(text));
-    context.print("\n" + steps_table(shown["steps"], context.color()));
+    context.print("\n" + steps_table(context, shown["steps"]));
     const Json configuration = templates::without_secrets(in_reading_order(shown["configuration"]));
     std::string text = yaml::to_yaml(yaml::to_node(configuration));
     text.pop_back();

@@ -13,10 +13,10 @@
 namespace tasker::cli {
 namespace {
 
-std::string joined(const Json& list, std::size_t columns) {
+std::string joined(const Context& context, const Json& list, std::size_t columns) {
     std::string text;
     for (const auto& one : list) text += (text.empty() ? "" : ", ") + cell_text(one);
-    return shortened(text, columns);
+    return cell_of_list(context, text, columns);
 }
 
 /// The state, and what was asked of a session that has not followed yet.
@@ -71,8 +71,8 @@ ExitCode list(const Context& context, bool all) {
             cell_text(row["language"]),
             fmt::format("{}/{}", cell_text(row["in_flight"]), cell_text(row["credit_limit"])),
             duration_text(row["heartbeat_age_ms"].get<double>() / 1000) + " ago",
-            joined(row["namespaces"], 30),
-            joined(row["handlers"], 60),
+            joined(context, row["namespaces"], 30),
+            joined(context, row["handlers"], 60),
             fmt::format("{} pid {}", cell_text(row["host"]), cell_text(row["pid"])),
             {cell_text(row["session"]), Style::dim}};
         if (any_faults) cells.push_back({faults_text(row["faults"]), Style::warning});

@@ -34,7 +34,8 @@ ExitCode rejected(const Context& context, int limit) {
                    cell_text(row["reason"]),
                    sender_text(row),
                    cell_text(row["bytes"]),
-                   shortened((text ? "" : "hex ") + cell_text(row[text ? "raw_text" : "raw_hex"]), 200)});
+                   cell_of_list(context, (text ? "" : "hex ") + cell_text(row[text ? "raw_text" : "raw_hex"]),
+                                200)});
     }
     print_table(context, table, "no message was rejected");
     if (rows.size() == static_cast<std::size_t>(limit))

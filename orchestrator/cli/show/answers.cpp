@@ -146,6 +146,10 @@ std::string shortened(std::string_view text, std::size_t columns) {
     return cut_to(printable(text), columns);
 }
 
+std::string cell_of_list(const Context& context, std::string_view text, std::size_t columns) {
+    return context.is_terminal() && !context.wide ? shortened(text, columns) : printable(text);
+}
+
 Style style_of_state(std::string_view state) {
     constexpr std::array<std::pair<std::string_view, Style>, 24> styles = {{
         {"complete", Style::good},
@@ -190,7 +194,8 @@ std::string duration_text(double seconds) {
     const auto whole = static_cast<std::int64_t>(std::llround(seconds));
     if (whole < 60) return fmt::format("{} s", whole);
     if (whole < 3600) return fmt::format("{} min {} s", whole / 60, whole % 60);
-    return fmt::format("{} h {} min", whole / 3600, whole % 3600 / 60);
+    if (whole < 86'400) return fmt::format("{} h {} min", whole / 3600, whole % 3600 / 60);
+    return fmt::format("{} d {} h", whole / 86'400, whole % 86'400 / 3600);
 }
 
 std::string count_text(std::int64_t count, std::string_view singular, std::string_view plural) {

@@ -31,11 +31,14 @@ std::string cell_time(const Json& value);
 /// At most `columns` wide, with "…" where something was cut. Control characters are made harmless first.
 std::string shortened(std::string_view text, std::size_t columns);
 
+/// A cell of a list: cut to `columns` where a terminal is narrow; whole in a pipe or a file, and with --wide.
+std::string cell_of_list(const Context& context, std::string_view text, std::size_t columns);
+
 /// The colour of a state word of tasks, steps, batches, sessions and verdicts.
 Style style_of_state(std::string_view state);
 Cell state_cell(const Json& value);
 
-/// "40 ms", "1.4 s", "12 s", "3 min 5 s", "2 h 10 min".
+/// "40 ms", "1.4 s", "12 s", "3 min 5 s", "2 h 10 min", "3 d 4 h".
 std::string duration_text(double seconds);
 
 /// "1 step", "3 steps".

@@ -1,10 +1,14 @@
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <cstdio>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <thread>
 
 #include "tests/store/checks/history.hpp"
 #include "tests/store/queries/command_run.hpp"
+#include "tests/support/postgres.hpp"
 
 namespace tasker::cli {
 namespace {
@@ -35,7 +39,7 @@ TEST_F(Commands, ListTasksAsTableAndJson) {
     const auto list = run({"task", "list", "--json"}).json();
     EXPECT_EQ(list.size(), 7U);
     EXPECT_TRUE(list[0]["task_id"].is_number_integer());
-    EXPECT_EQ(run({"task", "list", "--namespace", "nowhere"}).out, "no such task\n");
+    EXPECT_EQ(run({"task", "list", "--namespace", "nowhere"}).out, "no task matches these filters\n");
 }
 
 TEST_F(Commands, RefuseAnUnknownState) {
@@ -43,6 +47,75 @@ TEST_F(Commands, RefuseAnUnknownState) {
     EXPECT_EQ(refused.code, 2);
     EXPECT_NE(refused.err.find("\"done\" is no state of a task"), std::string::npos) << refused.err;
     EXPECT_EQ(run({"batch", "list", "--state", "done"}).code, 2);
+    const auto near = run({"task", "list", "--state", "complet"});
+    EXPECT_NE(near.err.find("did you mean complete?"), std::string::npos) << near.err;
+    const auto reason = run({"dlq", "list", "--reason", "timedout"});
+    EXPECT_NE(reason.err.find("did you mean timed_out?"), std::string::npos) << reason.err;
+}
+
+TEST_F(Commands, SayWhetherFiltersMadeAListEmpty) {
+    for (const auto& [arguments, said] : std::vector<std::pair<std::vector<std::string>, std::string>>{
+             {{"task", "list", "--state", "error", "--error", "no such text"},
+              "no task matches these filters"},
+             {{"task", "list", "--tag", "nobody"}, "no task matches these filters"},
+             {{"batch", "list", "--task", "4711"}, "no batch matches these filters"},
+             {{"dlq", "list", "--task", "4711"},
+              "no open dead letter matches these filters (--all also shows those that are closed)"},
+             {{"dlq", "list", "--task", "4711", "--all"}, "no dead letter matches these filters"},
+             {{"template", "list", "--namespace", "nope"},
+              "no template in namespace \"nope\"; `tasker template list` shows all"}}) {
+        EXPECT_EQ(run(arguments).out, said + "\n");
+    }
+}
+
+TEST_F(Commands, ListTasksByTagAndByAValueInTheContext) {
+    test::TestDatabase empty;
+    const auto in = [&](const std::vector<std::string>& arguments) {
+        return run_command(empty.url(), arguments);
+    };
+    EXPECT_EQ(in({"task", "list"}).out, "there is no task yet; `tasker task submit` creates one\n");
+    EXPECT_EQ(in({"batch", "list"}).out, "no batch was ever sent\n");
+    const std::string file = testing::TempDir() + "filters." + std::to_string(::getpid()) + ".yaml";
+    std::ofstream(file) << "name: one\nnamespace_name: shop\nversion: 1.0.0\n"
+                           "step_templates: [{name: only, handler_class: Work}]\n";
+    ASSERT_EQ(in({"template", "load", file}).code, 0);
+    std::remove(file.c_str());
+    const auto submit = [&](const std::string& context, const std::vector<std::string>& tags) {
+        std::vector<std::string> arguments = {"task", "submit", "shop/one", "--context", context};
+        for (const auto& tag : tags) arguments.insert(arguments.end(), {"--tag", tag});
+        EXPECT_EQ(in(arguments).code, 0);
+    };
+    submit(R"({"order": {"id": 17, "items": [{"sku": "A=1"}]}, "paid": true})", {"vip", "new"});
+    submit(R"({"order": {"id": "17"}, "none": null})", {"vip"});
+    submit(R"({"order": {"id": 18}})", {});
+    const auto found = [&](std::vector<std::string> filters) {
+        filters.insert(filters.begin(), {"task", "list", "--json"});
+        std::string ids;
+        for (const auto& row : in(filters).json()) ids += row["task_id"].dump() + " ";
+        return ids;
+    };
+    EXPECT_EQ(found({"--tag", "vip"}), "2 1 ");
+    EXPECT_EQ(found({"--tag", "vip", "--tag", "new"}), "1 ");
+    EXPECT_EQ(found({"--context", "order.id=17"}), "2 1 ") << "a number and a text that are written alike";
+    EXPECT_EQ(found({"--context", "order.items.0.sku=A=1"}), "1 ");
+    EXPECT_EQ(found({"--context", "order.id=17", "--context", "paid=true"}), "1 ");
+    EXPECT_EQ(found({"--context", "order.id=19"}), "");
+    EXPECT_EQ(found({"--context", "none="}), "") << "null is no text";
+    EXPECT_EQ(in({"task", "list", "--context", "order"}).code, 2);
+    EXPECT_EQ(in({"task", "list", "--context", "=17"}).code, 2);
+}
+
+TEST_F(Commands, NameTheFileThatCannotBeRead) {
+    const std::string folder = testing::TempDir();
+    const auto directory = run({"task", "submit", "shop/single", "--context", "@" + folder});
+    EXPECT_EQ(directory.code, 2);
+    EXPECT_NE(directory.err.find("--context: cannot read the file \"" + folder + "\": it is a directory"),
+              std::string::npos)
+        << directory.err;
+    const auto missing = run({"task", "submit", "shop/single", "--context", "@/no/such/file"});
+    EXPECT_EQ(missing.code, 4);
+    EXPECT_NE(missing.err.find("\"/no/such/file\": No such file or directory"), std::string::npos)
+        << missing.err;
 }
 
 TEST_F(Commands, ShowATask) {
