@@ -95,6 +95,7 @@ void print_facts(const Context& context, const Json& row) {
          fmt::format("{}, on_orphan {}", cell_text(row["handler_class"]), cell_text(row["on_orphan"])));
     fact("last error", shortened(cell_text(row["last_error"]), 1000));
     fact("last worker", cell_text(row["last_worker"]));
+    fact("idempotency", cell_text(row["idempotency_key"]) + ", the key of all its attempts");
     fact("since", cell_time(row["created_at"]));
     if (!row["is_open"].get<bool>()) {
         fact("closed", fmt::format("{} at {} by {}", cell_text(row["resolution"]),
@@ -106,21 +107,41 @@ void print_facts(const Context& context, const Json& row) {
 void print_choices(const Context& context, const Json& row) {
     const auto id = cell_text(row["dead_letter_id"]);
     const auto step = cell_text(row["workflow_step_id"]);
-    if (row["has_late_result"].get<bool>()) {
+    const bool is_late_success = row["has_late_result"].get<bool>();
+    if (is_late_success) {
         context.print("\n" + styled("A LATE SUCCESS IS KNOWN: this attempt has completed after all, with",
                                     Style::warning, context.color()));
         context.print("  " + shortened(cell_text(row["late_result"]), 2000));
     }
-    if (!row["is_open"].get<bool>() || !row["is_current"].get<bool>()) return;
+    // What would be refused is not offered: the step has moved on, or its task is cancelled.
+    if (row["is_current"] != true || row["task_state"] == "cancelled") return;
     context.print("\n" + styled("what you can do", Style::bold, context.color()));
-    if (row["has_late_result"].get<bool>()) {
-        context.print(
-            fmt::format("  tasker step resolve {} --results @late   take the late result and go on", step));
+    const auto offer = [&](const std::string& command, const char* effect) {
+        context.print(fmt::format("  {}   {}", command, effect));
+    };
+    const std::string results = fmt::format("tasker step resolve {} --results", step);
+    const auto resolve = [&] {
+        offer(results + " '{}'", "it was done otherwise: go on, with your results instead of {}");
+    };
+    if (is_late_success) offer(results + " @late", "take the late result and go on");
+    if (!row["is_open"].get<bool>()) {
+        offer("tasker step retry " + step, "run the step again; it is still in error");
+        resolve();
+        return;
     }
-    context.print(fmt::format("  tasker dlq replay {}   run the step again", id));
-    context.print(fmt::format(
-        "  tasker step resolve {} --results JSON   it was done otherwise: go on with these results", step));
-    context.print(fmt::format("  tasker dlq discard {}   leave the step in error and close this", id));
+    const std::string replay = "tasker dlq replay " + id;
+    const std::string reason = cell_text(row["reason"]);
+    if (reason == "handler_still_running") {
+        resolve();
+        offer(replay, "only once the handler has ended at its worker: else the step runs twice at a time");
+    } else if (leaves_outcome_unknown(reason)) {
+        resolve();
+        offer(replay, "it was not done: run the step again");
+    } else {
+        offer(replay, "run the step again");
+        resolve();
+    }
+    offer("tasker dlq discard " + id, "leave the step in error and close this");
 }
 
 ExitCode show(const Context& context, std::int64_t id) {
@@ -156,7 +177,7 @@ void add_list(CLI::App* group, Context& context) {
     const auto options = add_list_options(command);
     command->footer(
         "Examples:\n  tasker dlq list\n  tasker dlq list --reason session_lost --json\n"
-        "  tasker dlq list --handler Payments::ChargeHandler --since 1d --error timeout");
+        "  tasker dlq list --handler Payments::Charge --since 1d --error timeout");
     context.on_run(command, [&context, filter, options] { return list(context, *filter, *options); });
 }
 

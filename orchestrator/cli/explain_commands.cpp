@@ -95,6 +95,16 @@ void print_steps(const Context& context, const std::vector<const api::Explanatio
     context.print(lines);
 }
 
+// Nobody can move the steps of a cancelled task, so they are counted; those that failed before stay.
+void print_cancelled(const Context& context, std::int64_t task_id,
+                     std::vector<const api::Explanation*>& steps) {
+    const auto count = std::erase_if(steps, [](const auto* step) { return step->cause == "cancelled"; });
+    if (count == 0) return;
+    context.print(fmt::format("  {} cancelled with it: tasker task show {}",
+                              count_text(static_cast<std::int64_t>(count), "step was", "steps were"),
+                              task_id));
+}
+
 ExitCode explain(const Context& context, const ExplainOptions& options) {
     auto connection = context.connect_checked();
     if (context.json) return answer_in_json(context, connection, options);
@@ -113,6 +123,8 @@ ExitCode explain(const Context& context, const ExplainOptions& options) {
     });
     const ExplainText text(*answer);
     print_headline(context, options, *answer, text);
+    if (answer->task.state == "cancelled" && options.step.empty())
+        print_cancelled(context, options.id, steps);
     if (!steps.empty()) print_steps(context, steps, text);
     return ExitCode::ok;
 }
@@ -130,7 +142,7 @@ void add_task_explain(CLI::App& group, Context& context) {
         "  running               on a worker, until it reports or times out\n"
         "  awaiting_start_grant  a worker holds it and must be granted the start\n"
         "  accepted              held by a worker, waits for a free slot there\n"
-        "  published             sent to a worker, not accepted yet\n"
+        "  published             sent to a worker, not started there\n"
         "  plain_worker          with the plain worker, or waiting for it\n"
         "  ready                 the next turn claims it\n"
         "  namespace_turn        ready; another namespace is first in this turn\n"
@@ -140,7 +152,8 @@ void add_task_explain(CLI::App& group, Context& context) {
         "  handed_back           workers keep giving it back: it pauses for longer each time\n"
         "  no_session            no worker serves its handler in its namespace\n"
         "  waiting_for_parents   steps before it are not complete\n"
-        "  blocked_by_failed_step, failed, cancelled   an operator decides\n"
+        "  failed, blocked_by_failed_step   an operator decides\n"
+        "  cancelled             it stays so\n"
         "  inconsistent          nothing explains it: `tasker db check`\n"
         "The task has the first of its steps' causes in this order, orchestrator_down while no orchestrator "
         "has been\n"

@@ -1,5 +1,6 @@
 #include "orchestrator/cli/operations.hpp"
 
+#include <fmt/format.h>
 #include <pwd.h>
 #include <unistd.h>
 
@@ -26,15 +27,41 @@ std::string current_user() {
     return "uid " + std::to_string(::geteuid());
 }
 
-/// What to do next, by the code of a refusal.
-std::string advice_for(std::string_view code) {
-    constexpr std::array<std::pair<std::string_view, const char*>, 11> advices = {{
-        {"wrong_state", "see its state with `tasker task show TASK_ID --history`"},
-        {"task_cancelled", "submit the task anew: `tasker task submit`"},
-        {"attempt_moved_on", "somebody was faster: see `tasker dlq list` and `tasker task show TASK_ID`"},
-        {"already_resolved", "see them with `tasker task show TASK_ID --json`"},
-        {"no_late_result", "give the results yourself: --results JSON|@FILE|-"},
-        {"dead_letter_closed", "the step itself may still be retried or resolved: see `tasker step --help`"},
+std::string text_of(const Json& row, const char* key, const char* otherwise) {
+    const auto found = row.find(key);
+    const std::string text = found == row.end() ? "" : cell_text(*found);
+    return text.empty() ? otherwise : text;
+}
+
+/// Where a step in error can still be moved: the two commands; "" where both would be refused.
+std::string ways_on(const Json& row) {
+    if (text_of(row, "state", "") != "error" || text_of(row, "task_state", "") == "cancelled") return "";
+    return fmt::format(
+        "step {0} is still in error: `tasker step retry {0}`, or `tasker step resolve {0} --results "
+        "'{{}}'` with your results instead of {{}}",
+        text_of(row, "workflow_step_id", "STEP_ID"));
+}
+
+/// What to do next, by the code of a refusal. Nothing that would be refused as well.
+std::string advice_for(const api::Operation& operation) {
+    const Json row = operation.json.empty() ? Json::object() : parse_answer(operation.json);
+    const std::string task = "tasker task show " + text_of(row, "task_id", "TASK_ID");
+    const auto& code = operation.code;
+    if (code == "dead_letter_closed") {
+        const std::string ways = ways_on(row);
+        if (!ways.empty()) return ways;
+        return fmt::format("nothing is left to decide: its step is {}, its task {}; see `{}`",
+                           text_of(row, "state", "gone"), text_of(row, "task_state", "gone"), task);
+    }
+    if (code == "no_late_result") {
+        const std::string ways = ways_on(row);
+        return ways.empty() ? fmt::format("see its state with `{} --history`", task) : ways;
+    }
+    const std::array<std::pair<std::string_view, std::string>, 9> advices = {{
+        {"wrong_state", fmt::format("see its state with `{} --history`", task)},
+        {"task_cancelled", "submit the task anew if it is still wanted"},
+        {"attempt_moved_on", fmt::format("somebody was faster: see `tasker dlq list` and `{}`", task)},
+        {"already_resolved", fmt::format("see them with `{} --json`", task)},
         {"unknown_step", "`tasker task show TASK_ID` lists the steps of a task with their ids"},
         {"unknown_task", "see `tasker task list`"},
         {"no_discrepancy", "see `tasker batch discrepancies`"},
@@ -139,7 +166,7 @@ ExitCode operate_on(const Context& context, const Ids& ids, const api::OperatorN
             if (own == ExitCode::ok) {
                 context.print(operation.message);
             } else {
-                context.print_error(own, operation.message, advice_for(operation.code));
+                context.print_error(own, operation.message, advice_for(operation));
             }
             if (code == ExitCode::ok) code = own;
         }
@@ -151,13 +178,13 @@ ExitCode operate_on(const Context& context, const Ids& ids, const api::OperatorN
 ExitCode report_operation(const Context& context, const api::Operation& operation) {
     using api::OperationOutcome;
     if (operation.outcome == OperationOutcome::not_found) {
-        throw CommandError(ExitCode::not_found, operation.message, advice_for(operation.code));
+        throw CommandError(ExitCode::not_found, operation.message, advice_for(operation));
     }
     const bool refused = operation.outcome == OperationOutcome::refused;
     if (context.json) {
         print_answer(context, operation.json);
     } else if (refused) {
-        throw CommandError(ExitCode::failed, printable(operation.message), advice_for(operation.code));
+        throw CommandError(ExitCode::failed, printable(operation.message), advice_for(operation));
     } else {
         context.print(printable(operation.message));
     }

@@ -6,6 +6,7 @@
 #include "orchestrator/cli/command_groups.hpp"
 #include "orchestrator/cli/json_argument.hpp"
 #include "orchestrator/cli/operations.hpp"
+#include "orchestrator/cli/show/answers.hpp"
 #include "orchestrator/cli/step_show.hpp"
 
 namespace tasker::cli {
@@ -13,28 +14,53 @@ namespace {
 
 constexpr const char* kIdMeaning = "its id, as `tasker task show` prints it";
 
-std::shared_ptr<std::int64_t> add_step_id(CLI::App* command) {
-    auto id = std::make_shared<std::int64_t>();
-    command->add_option("step", *id, kIdMeaning)->required()->type_name("STEP_ID");
-    return id;
+struct ResolveOptions {
+    std::int64_t id = 0;
+    std::optional<std::string> results;
+    bool no_results = false;
+};
+
+// Null is a choice: nobody makes it by leaving an option out.
+void require_results(const ResolveOptions& options) {
+    if (options.results.has_value() != options.no_results) return;
+    throw CommandError(ExitCode::usage,
+                       options.no_results ? "--results and --no-results exclude each other"
+                                          : "what do the steps that depend on it get? No results are given",
+                       "give them: --results '{\"paid\": true}', --results '{}' for an empty object, or "
+                       "--no-results for null");
 }
 
-ExitCode resolve(const Context& context, std::int64_t id, const std::optional<std::string>& results,
-                 const api::OperatorNote& note) {
-    if (results == "@late") {
-        auto connection = context.connect_checked();
-        return report_operation(context, api::resolve_step_with_late_result(connection, id, note));
+ExitCode report_resolve(const Context& context, const ResolveOptions& options, const api::OperatorNote& note,
+                        const api::Operation& operation) {
+    const ExitCode code = report_operation(context, operation);
+    if (!note.dry_run) return code;
+    const std::string results = options.results.value_or("null");
+    if (operation.outcome == api::OperationOutcome::done) {
+        context.remark("what depends on it would get " +
+                       (results == "@late" ? "the late result" : shortened(results, 400)));
     }
-    std::optional<std::string> text;
-    if (results) {
-        text = read_json_argument(*results, "--results");
+    context.remark("nothing was changed: --dry-run");
+    return code;
+}
+
+ExitCode resolve(const Context& context, const ResolveOptions& options, const api::OperatorNote& note) {
+    require_results(options);
+    if (options.results == "@late") {
+        auto connection = context.connect_checked();
+        return report_resolve(context, options, note,
+                              api::resolve_step_with_late_result(connection, options.id, note));
+    }
+    ResolveOptions given = options;
+    if (given.results) {
+        given.results = read_json_argument(*given.results, "--results");
         // The text goes to the database as it is: it keeps every digit there.
-        parse_json_argument(*text, "--results",
+        parse_json_argument(*given.results, "--results",
                             "quote it for the shell: --results '{\"payment_id\": \"p-17\"}'");
     }
     auto connection = context.connect_checked();
     try {
-        return report_operation(context, api::resolve_step(connection, id, text, note));
+        return report_resolve(context, given, note,
+                              api::resolve_step(connection, given.id, given.results, note));
     } catch (const postgres::DatabaseError& error) {
         // JSON that jsonb cannot hold: \u0000, half a surrogate pair, numbers beyond numeric. Or no request.
         if (error.sqlstate() != "22P02" && error.sqlstate() != "22P05" && error.sqlstate() != "22003" &&
@@ -63,25 +89,29 @@ void add_retry(CLI::App* group, Context& context) {
 void add_resolve(CLI::App* group, Context& context) {
     CLI::App* command =
         group->add_subcommand("resolve", "declare a step in error done, with results of your own");
-    const auto id = add_step_id(command);
-    auto results = std::make_shared<std::optional<std::string>>();
+    auto options = std::make_shared<ResolveOptions>();
+    command->add_option("step", options->id, kIdMeaning)->required()->type_name("STEP_ID");
     command
-        ->add_option("--results", *results,
+        ->add_option("--results", options->results,
                      "what the steps that depend on it get; @late: the output its last attempt reported too "
                      "late (another file of that name: @./late)")
         ->type_name("JSON|@FILE|-|@late");
+    command->add_flag("--no-results", options->no_results, "the steps that depend on it get null");
     const auto note = add_note_options(command);
+    add_dry_run(command, note);
     command->footer(
-        std::string("For work that was done by hand, or that a late success proves done. The step becomes\n"
-                    "resolved_manually, its children run with these results, its dead letter is closed as\n"
-                    "resolved. `tasker dlq show` tells whether a late success is known.\n\n") +
+        std::string(
+            "For work that was done by hand, or that a late success proves done. The step becomes\n"
+            "resolved_manually, its children run with these results, its dead letter is closed as\n"
+            "resolved. `tasker dlq show` tells whether a late success is known. One of --results and\n"
+            "--no-results is needed.\n\n") +
         kOperationExitCodes +
         "\nExamples:\n"
         "  tasker step resolve 42 --results '{\"payment_id\": \"p-17\"}' \\\n"
         "    --reason 'paid by hand'\n"
         "  tasker step resolve 42 --results @payment.json\n"
         "  tasker step resolve 42 --results @late");
-    context.on_run(command, [&context, id, results, note] { return resolve(context, *id, *results, *note); });
+    context.on_run(command, [&context, options, note] { return resolve(context, *options, *note); });
 }
 
 void add_cancel(CLI::App* group, Context& context) {

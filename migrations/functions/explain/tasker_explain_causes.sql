@@ -4,5 +4,5 @@
 CREATE OR REPLACE FUNCTION tasker_explain_causes() RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
     SELECT ARRAY['running', 'awaiting_start_grant', 'accepted', 'published', 'plain_worker', 'ready', 'namespace_turn',
                  'turn_full', 'no_credit', 'backoff', 'snoozed', 'not_before', 'handed_back', 'no_session', 'inconsistent',
-                 'waiting_for_parents', 'blocked_by_failed_step', 'failed', 'cancelled']
+                 'waiting_for_parents', 'failed', 'blocked_by_failed_step', 'cancelled']
 $$;

@@ -17,7 +17,8 @@ LANGUAGE sql STABLE SET jit = off SET enable_seqscan = off AS $$
                FROM (SELECT y.workflow_step_id FROM tasker_step_execution_batch_steps y
                      WHERE y.batch_id = d.batch_id AND y.sequence_order <= d.sequence_order OFFSET 0) y
                CROSS JOIN LATERAL (SELECT z.timeout_ms FROM tasker_workflow_steps z
-                                   WHERE z.workflow_step_id = y.workflow_step_id OFFSET 0) s) END
+                                   WHERE z.workflow_step_id = y.workflow_step_id OFFSET 0) s) END,
+           w.last_heartbeat_at
     FROM delivered d
     CROSS JOIN LATERAL (SELECT * FROM tasker_step_execution_batches x WHERE x.batch_id = d.batch_id OFFSET 0) b
     LEFT JOIN tasker_workers w ON w.session = b.session

@@ -29,7 +29,8 @@ BEGIN
             WHERE x.workflow_step_id = f.id AND x.resolved_at IS NULL OFFSET 0) d
         ORDER BY d.workflow_step_id, d.dead_letter_id DESC
     ), judged AS (
-        SELECT s.*, d.batch_uuid, d.session, d.worker_id, d.worker_state, d.published_at, d.started_at, d.times_out_at,
+        SELECT s.*, d.batch_uuid, d.session, d.worker_id, d.worker_state, d.worker_seen_at, d.published_at, d.started_at,
+               d.times_out_at,
                p.ahead, l.dead_letter_id, l.reason AS dead_letter_reason, w.ids AS waits_for,
                tasker_explain_cause(s.state, s.remaining_parents, s.claim_first, s.claimable, s.next_attempt_at,
                    s.hand_back ->> 'reason', v_failed[s.at], d, p, k) AS cause,
@@ -60,7 +61,8 @@ BEGIN
            j.waits_for, CASE WHEN j.claimable THEN j.ahead END, j.attempts - j.unstarted_attempts,
            CASE WHEN j.retryable THEN j.retry_limit ELSE 1 END, j.handler_class::text, j.worker_id, j.session,
            CASE WHEN j.state = 'in_progress' THEN
-                    jsonb_build_object('batch_uuid', j.batch_uuid, 'worker_state', j.worker_state)
+                    jsonb_build_object('batch_uuid', j.batch_uuid, 'worker_state', j.worker_state, 'worker_silent_seconds',
+                        round(extract(epoch FROM p_now - j.worker_seen_at), 3), 'on_orphan', j.on_orphan)
                 WHEN j.state = 'error' THEN jsonb_build_object('message', j.message, 'dead_letter_id',
                     j.dead_letter_id, 'dead_letter_reason', j.dead_letter_reason)
                 WHEN j.cause = 'snoozed' THEN jsonb_build_object('until', j.next_attempt_at, 'snoozes', j.snoozes,

@@ -8,10 +8,10 @@ CREATE TYPE tasker_explain_due AS (step_id bigint, handler_key int, priority sma
 -- How a handler key of claimable steps stands: whether sessions serve it, and the detail its steps show.
 CREATE TYPE tasker_explain_key AS (handler_key int, serving int, free int, plain boolean, detail jsonb);
 
--- A step in progress: its open delivery, and with whom it is.
+-- A step in progress: its open delivery, with whom it is, and when that worker was last heard.
 CREATE TYPE tasker_explain_delivery AS (step_id bigint, batch_uuid text, batch_state text, session text,
     published_at timestamptz, started_at timestamptz, granted_at timestamptz, worker_id text, worker_state text,
-    times_out_at timestamptz);
+    times_out_at timestamptz, worker_seen_at timestamptz);
 
 -- A claimable step: how many ready steps of its key stand before it (null beyond what is counted), and what the next
 -- turn does with it (null: nothing).

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "orchestrator/cli/show/answers.hpp"
+#include "orchestrator/cli/show/dead_letter_text.hpp"
 
 namespace tasker::cli {
 namespace {
@@ -18,7 +19,7 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 18> kCauses 
     {"running", "run on workers"},
     {"awaiting_start_grant", "await their start grant"},
     {"accepted", "are held by workers and wait for a free slot there"},
-    {"published", "are sent and not accepted yet"},
+    {"published", "are sent and have not started"},
     {"plain_worker", "are with the plain worker or wait for it"},
     {"ready", "are claimed by the next turn"},
     {"namespace_turn", "take turns with other namespaces"},
@@ -31,8 +32,8 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 18> kCauses 
     {"no_session", "wait for a worker that serves them"},
     {"inconsistent", "are in a state that nothing explains"},
     {"waiting_for_parents", "wait for their parents"},
-    {"blocked_by_failed_step", "wait for a step that failed"},
     {"failed", "have failed"},
+    {"blocked_by_failed_step", "wait for a step that failed"},
     {"cancelled", "are cancelled"},
 }};
 
@@ -78,6 +79,25 @@ std::string holder_of(const Explanation& step) {
     return fmt::format("worker {} (session {})", printable(step.worker_id), step.session);
 }
 
+// What becomes of a step whose worker is silent or gone, and when; "" while the worker is there.
+std::string away_text(const Json& detail, const std::string& state) {
+    if (state.empty() || state == "ready" || state == "draining") return "";
+    const auto silence = detail.find("worker_silent_seconds");
+    const std::string silent = silence != detail.end() && silence->is_number()
+                                   ? fmt::format(", last seen {} ago", duration_text(silence->get<double>()))
+                                   : "";
+    const char* then = field(detail, "on_orphan") == "dead_letter"
+                           ? "it becomes a dead letter"
+                           : "it is tried again, or fails at its limit";
+    if (state == "lost" || state == "left" || state == "gone") {
+        return fmt::format("that worker is {}{}: the step is taken from it within seconds, and {}", state,
+                           silent, then);
+    }
+    return fmt::format(
+        "that worker is {}{}: after timers.lease_ms of silence (8 s by default) the step is taken from it, and {}",
+        state, silent, then);
+}
+
 ExplainedLine no_session(const Json& detail) {
     const std::string where = field(detail, "namespace");
     const std::string handler = field(detail, "handler_class");
@@ -114,13 +134,21 @@ ExplainedLine no_credit(const Explanation& step, const Json& detail) {
     }
     const auto count = detail.value("session_count", std::size_t{0});
     if (count > kNamesMax) who += fmt::format(", and {} more", count - kNamesMax);
-    const bool any_ready = std::any_of(sessions.begin(), sessions.end(),
-                                       [](const Json& one) { return field(one, "state") == "ready"; });
+    const auto all_are = [&](auto&& has_state) {
+        return std::all_of(sessions.begin(), sessions.end(),
+                           [&](const Json& one) { return has_state(field(one, "state")); });
+    };
     ExplainedLine line{fmt::format("no worker that serves it has room: {}", who),
                        step.ahead ? fmt::format("{} first", count_text(*step.ahead, "step goes", "steps go"))
                                   : "many steps go first",
                        ""};
-    if (!any_ready) line.action = "these workers take nothing now: wait, or start another one";
+    if (all_are([](const std::string& state) { return state == "draining"; })) {
+        line.action = count == 1
+                          ? "it takes nothing new and leaves when it has finished: start another worker"
+                          : "they take nothing new and leave when they have finished: start another worker";
+    } else if (all_are([](const std::string& state) { return state != "ready"; })) {
+        line.action = "these workers take nothing now: wait, or start another one";
+    }
     return line;
 }
 
@@ -179,6 +207,25 @@ std::string ExplainText::parents_of(const Explanation& step) const {
     return text;
 }
 
+std::string ExplainText::help_for(const Explanation& failed) const {
+    if (failed.cause != "failed" || explanation_.task.state == "cancelled") return "";
+    const Json detail = detail_of(failed);
+    const std::string letter = field(detail, "dead_letter_id");
+    if (letter.empty()) return fmt::format("tasker step retry {}", failed.workflow_step_id);
+    if (leaves_outcome_unknown(field(detail, "dead_letter_reason"))) {
+        return fmt::format("find out whether it was done: tasker dlq show {}", letter);
+    }
+    return fmt::format("tasker step retry {}, or tasker dlq replay {}", failed.workflow_step_id, letter);
+}
+
+std::size_t ExplainText::unknown_outcomes() const {
+    return static_cast<std::size_t>(
+        std::count_if(explanation_.steps.begin(), explanation_.steps.end(), [](const Explanation& step) {
+            return step.cause == "failed" &&
+                   leaves_outcome_unknown(field(detail_of(step), "dead_letter_reason"));
+        }));
+}
+
 ExplainedLine ExplainText::of(const Explanation& step) const {
     if (step.state == "in_progress") return in_progress(step);
     if (step.cause == "failed" || step.cause == "cancelled") return ended(step);
@@ -189,17 +236,16 @@ ExplainedLine ExplainText::in_progress(const Explanation& step) const {
     const Json detail = detail_of(step);
     const std::string worker = holder_of(step);
     const std::string state = field(detail, "worker_state");
-    const bool away = !state.empty() && state != "ready" && state != "draining";
-    const std::string action =
-        away ? fmt::format("that worker is {}: unless it comes back, the step is taken from it", state) : "";
+    const std::string action = away_text(detail, state);
     if (step.cause == "running") {
         return {fmt::format("runs on {} for {}, {}", worker, duration_text(step.since_seconds.value_or(0)),
                             attempt_text(step)),
                 due(step.next_in_seconds, "times out"), action, true};
     }
     if (step.cause == "published") {
-        return {fmt::format("sent to {} {}, not accepted yet", worker, ago(step.since_seconds)),
-                "sent again, then taken back, if it is not accepted", action};
+        // Whether the worker has accepted it is written with the next turn that touches the batch.
+        return {fmt::format("sent to {} {}, has not started", worker, ago(step.since_seconds)),
+                "starts there; is sent again, then taken back, if it has not arrived", action};
     }
     if (step.cause == "accepted") {
         return {
@@ -231,8 +277,11 @@ ExplainedLine ExplainText::waiting(const Explanation& step) const {
         return {why, "starts when they are complete", ""};
     }
     if (cause == "blocked_by_failed_step") {
-        return {fmt::format("{} has failed before it", name_of(step.blocking_step_id)), "nothing by itself",
-                fmt::format("tasker step retry {0} (or resolve {0})", step.blocking_step_id)};
+        const auto root = steps_.find(step.blocking_step_id);
+        const bool is_cancelled = root != steps_.end() && root->second->cause == "cancelled";
+        return {fmt::format("{} {} before it", name_of(step.blocking_step_id),
+                            is_cancelled ? "was cancelled" : "has failed"),
+                "nothing by itself", root == steps_.end() ? "" : help_for(*root->second)};
     }
     if (cause == "backoff") {
         const std::string message = field(detail, "message");
@@ -273,12 +322,11 @@ ExplainedLine ExplainText::ended(const Explanation& step) const {
     std::string why =
         fmt::format("failed {} after {}{}", ago(step.since_seconds),
                     count_text(step.attempts, "attempt", "attempts"), message.empty() ? "" : ": " + message);
-    if (letter.empty()) {
-        return {why, "nothing by itself", fmt::format("tasker step retry {}", step.workflow_step_id)};
+    if (!letter.empty()) {
+        why += fmt::format(" (dead letter {}: {})", letter, field(detail, "dead_letter_reason"));
     }
-    why += fmt::format(" (dead letter {}: {})", letter, field(detail, "dead_letter_reason"));
-    return {why, "nothing by itself",
-            fmt::format("tasker step retry {}, or tasker dlq replay {}", step.workflow_step_id, letter)};
+    if (explanation_.task.state == "cancelled") return {why, "stays so: its task is cancelled", ""};
+    return {why, "nothing by itself", help_for(step)};
 }
 
 ExplainedLine ExplainText::headline(std::int64_t task_id) const {
@@ -292,11 +340,15 @@ ExplainedLine ExplainText::headline(std::int64_t task_id) const {
     }
     if (task.cause == "error") {
         const auto failed = detail["causes"].value("failed", std::int64_t{0});
+        const auto unknown = unknown_outcomes();
         return {
             fmt::format("ended in error{}: {}", when,
                         count_text(failed, "step has failed", "steps have failed")),
             "",
-            fmt::format("retry or resolve the steps below, or all of them: tasker task retry {}", task_id)};
+            unknown == 0
+                ? fmt::format("retry or resolve the steps below, or retry all: tasker task retry {}", task_id)
+                : fmt::format("decide about each step below: of {} it is not known whether the work was done",
+                              failed == 1 ? "this one" : std::to_string(unknown))};
     }
     if (task.cause == "orchestrator_down") {
         if (!detail["orchestrator"].is_object()) {

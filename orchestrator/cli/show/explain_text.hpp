@@ -34,6 +34,10 @@ class ExplainText {
 
   private:
     std::string name_of(std::int64_t step_id) const;
+    /// The command that may go on with a failed step; "" where none is accepted.
+    std::string help_for(const api::Explanation& failed) const;
+    /// Failed steps of which nobody knows whether their work was done.
+    std::size_t unknown_outcomes() const;
     std::string parents_of(const api::Explanation& step) const;
     ExplainedLine in_progress(const api::Explanation& step) const;
     ExplainedLine waiting(const api::Explanation& step) const;

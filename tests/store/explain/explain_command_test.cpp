@@ -55,13 +55,23 @@ TEST_F(ExplainCommand, NamesFullWorkersAndThoseThatTakeNothing) {
     expect_in(shown(task), "these workers take nothing now: wait, or start another one");
 }
 
+TEST_F(ExplainCommand, SaysThatADrainingWorkerTakesNothingMore) {
+    const auto task = scene.submit(scene.draw("one", "only"));
+    scene.announce({worker("s1", {"Work"}, {"*"}, 4, 2, core::SessionState::draining)});
+    expect_in(shown(task), "worker-s1 is draining");
+    expect_in(shown(task), "it takes nothing new and leaves when it has finished: start another worker");
+}
+
 TEST_F(ExplainCommand, SaysOfADeliveryWhereItIsAndThatItsWorkerIsAway) {
     const auto task = scene.submit(scene.draw("one", "only"));
     ASSERT_EQ(scene.claim(1, "s1").size(), 1U);
     scene.announce({worker("s1", {"Work"}, {"*"}, 4, 1, core::SessionState::suspect)});
     const auto text = shown(task);
     expect_in(text, "sent to worker worker-s1 (session s1)");
-    expect_in(text, "that worker is suspect");
+    expect_in(text, "has not started");
+    expect_in(text, "that worker is suspect, last seen ");
+    expect_in(text, "after timers.lease_ms of silence (8 s by default) the step is taken from it");
+    expect_in(text, "it is tried again, or fails at its limit");
 }
 
 TEST_F(ExplainCommand, TellsWhatAnOperatorCanDoAboutAFailedTask) {

@@ -80,7 +80,8 @@ TEST_F(OperatorCommands, SayWhatDoesNotExist) {
         {"step", "retry", "4711"},  {"step", "resolve", "4711"}, {"step", "cancel", "4711"},
         {"task", "cancel", "4711"}, {"task", "retry", "4711"},   {"dlq", "show", "4711"},
         {"dlq", "replay", "4711"},  {"dlq", "discard", "4711"},  {"worker", "drain", "nobody"}};
-    for (const auto& arguments : unknown) {
+    for (auto arguments : unknown) {
+        if (arguments[1] == "resolve") arguments.insert(arguments.end(), {"--results", "{}"});
         const auto result = run(arguments);
         EXPECT_EQ(result.code, 4) << arguments[0] << " " << arguments[1];
         EXPECT_NE(result.err.find("tasker: there is no "), std::string::npos) << result.err;
