@@ -246,6 +246,36 @@ def test_below_a_running_one_it_says_so(project: Project) -> None:
     assert not (below / ".tasker").exists()
 
 
-def test_reload_without_a_worker_is_refused(project: Project) -> None:
+def test_reload_without_a_worker_or_templates_is_refused(project: Project) -> None:
     code, said = project.tasker("dev", "--reload")
-    assert code == 2 and "--worker" in said
+    assert code == 2 and "--worker" in said and "config/tasks" in said
+
+
+def test_reload_says_nothing_of_the_signal_that_it_sends(project: Project) -> None:
+    project.write("handlers.py", "1")
+    dev = project.start("--reload", "--worker", "echo runs $(cat handlers.py); exec sleep 600")
+    wait_until(lambda: count(dev, "runs 1") == 1, "the first run", on_fail=dev.tail)
+    project.write("handlers.py", "22")
+    wait_until(lambda: count(dev, "runs 22") == 1, "the second run", on_fail=dev.tail)
+    assert "killed by signal" not in dev.output(), dev.tail()
+
+
+def test_reload_loads_a_changed_template_and_keeps_the_old_one_when_it_is_bad(project: Project) -> None:
+    template = "name: one\nnamespace_name: hello\nversion: 1.0.0\nstep_templates: [{{name: greet, {}: {}}}]\n"
+    good = template.format("handler_class", "Greet")
+    (project.folder / "config/tasks").mkdir(parents=True)
+    project.write("config/tasks/one.yaml", good)
+    dev = project.start("--reload", "--worker", "echo runs; exec sleep 600")
+    wait_until(lambda: count(dev, "| runs") == 1, "the worker runs", on_fail=dev.tail)
+    project.write("config/tasks/one.yaml", good.replace("Greet", "GreetAgain"))
+    wait_until(lambda: count(dev, "one.yaml changed; 1 template") == 1, "it is loaded", on_fail=dev.tail)
+    code, shown = project.tasker("template", "show", "hello/one")
+    assert code == 0 and "GreetAgain" in shown, shown
+    project.write("config/tasks/one.yaml", template.format("handler_clas", "Greet"))
+    wait_until(lambda: count(dev, "one.yaml changed, and is not loaded") == 1, "refused", on_fail=dev.tail)
+    wait_until(lambda: count(dev, "handler_clas") >= 1, "the fault is named", on_fail=dev.tail)
+    assert "GreetAgain" in project.tasker("template", "show", "hello/one")[1]
+    project.write("config/tasks/one.yaml", good)
+    wait_until(lambda: count(dev, "one.yaml changed; 1 template") == 2, "mended", on_fail=dev.tail)
+    assert count(dev, "| runs") == 1, "the worker needs no restart"
+    assert dev.stop(60) == 0

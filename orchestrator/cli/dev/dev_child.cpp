@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <utility>
 
 namespace tasker::cli {
 namespace {
@@ -89,7 +90,7 @@ std::optional<util::ExitStatus> DevChild::look() {
         for (int death = 1; death < quick_deaths_ && pause_ < kLongestPause; ++death) pause_ *= 2;
         pause_ = std::min<milliseconds>(pause_, kLongestPause);
     }
-    asked_to_restart_ = false;
+    was_asked_ = std::exchange(asked_to_restart_, false);
     if (!ending_) start_at_ = now + pause_;
     return status;
 }

@@ -42,6 +42,8 @@ class DevChild {
 
     /// Passes on what it has printed. How it has ended, once, when it has; its next start is planned then.
     std::optional<util::ExitStatus> look();
+    /// Whether it has ended because restart() asked it to.
+    bool was_asked() const { return was_asked_; }
     /// The pause before the planned start.
     std::chrono::milliseconds pause() const { return pause_; }
     /// How often in a row it has died soon after its start.
@@ -74,6 +76,7 @@ class DevChild {
     bool output_ended_ = false;
     bool gone_ = false;  // itself, while what it has started still ends
     bool asked_to_restart_ = false;
+    bool was_asked_ = false;
     bool ending_ = false;
 };
 

@@ -19,8 +19,11 @@ constexpr const char* kDevFooter =
     "remove the directory. Commands and workers find the running one from this folder and from below.\n"
     "\n"
     "--worker COMMAND runs a worker beside it, in a shell and with the environment set. Its lines are shown\n"
-    "behind its name. It is started again when it ends, after a pause that grows; --reload also restarts it\n"
-    "when a source changes (.py, .rb, .yaml and the like, executables; not what is hidden, tmp/ and log/).\n"
+    "behind its name. It is started again when it ends, after a pause that grows.\n"
+    "\n"
+    "--reload loads the templates when one of them changes; a bad one is named, and what was loaded stays.\n"
+    "It also restarts workers when another source below this folder changes (.py, .rb, .yaml and the like,\n"
+    "executables; not what is hidden, tmp/ and log/).\n"
     "\n"
     "An orchestrator that dies is started again; after five deaths in a row within seconds, all stops. When\n"
     "PostgreSQL dies, all stops: what was committed is safe.\n"
@@ -82,19 +85,24 @@ void add_dev_commands(CLI::App& app, Context& context) {
                     "run this worker, too, and start it again when it ends (repeatable)")
         ->type_name("COMMAND")
         ->allow_extra_args(false);
-    dev->add_flag("--reload", options->reload, "restart the workers when sources below this folder change");
+    dev->add_flag("--reload", options->reload, "when files change: load the templates, restart the workers");
     dev->add_flag("--adopt", options->adopt_data,
                   "use a database that was not made here: one that you copied and trust");
     dev->add_flag("--env", *environment, "print `export` lines for workers of the running one, and exit");
     dev->footer(kDevFooter);
     context.on_run(dev, [&context, options, environment, directory, templates] {
         if (*environment) return print_environment(context, options->directory, directory->count() > 0);
-        if (options->reload && options->workers.empty())
-            throw CommandError(ExitCode::usage, "--reload restarts workers, and none is named",
-                               "add --worker 'COMMAND'");
         const std::string& configured = context.settings().templates_dir;
         options->templates_named = templates->count() > 0 || configured != options::kOff;
         if (templates->count() == 0 && configured != options::kOff) options->templates = configured;
+        if (options->reload && options->workers.empty() && !fs::is_directory(options->templates)) {
+            throw CommandError(
+                ExitCode::usage,
+                fmt::format("--reload restarts workers and loads templates, and there are neither: no "
+                            "--worker, no directory {}",
+                            options->templates.string()),
+                "add --worker 'COMMAND', or --templates DIR");
+        }
         return DevSession(context, *options).run();
     });
 }

@@ -275,10 +275,21 @@ void DevSession::start_workers() {
         if (auto started = workers_.back().start(); !started) fail(started.error());
         summary_.push_back(fmt::format("{:<13} {}", name, command));
     }
-    if (!options_.reload) return;
-    sources_.emplace(fs::current_path());
-    summary_.push_back("reload        workers restart when sources below this folder change");
-    if (sources_->truncated()) context_.remark("note: this folder holds more files than --reload can watch");
+    if (options_.reload) watch_sources();
+}
+
+void DevSession::watch_sources() {
+    fs::path templates = fs::absolute(options_.templates).lexically_normal();
+    if (!templates.has_filename()) templates = templates.parent_path();  // named with a slash at its end
+    templates_.emplace(templates);
+    std::string what = "templates are loaded when they change";
+    if (!workers_.empty()) {
+        sources_.emplace(fs::current_path(), templates);
+        what += ", workers restart when other sources below this folder do";
+    }
+    summary_.push_back("reload        " + what);
+    if (templates_->truncated() || (sources_ && sources_->truncated()))
+        context_.remark("note: this folder holds more files than --reload can watch");
 }
 
 void DevSession::announce() {

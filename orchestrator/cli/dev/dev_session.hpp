@@ -30,7 +30,7 @@ struct DevOptions {
     std::filesystem::path orchestrator;     // empty: beside this program
     bool adopt_data = false;                // take a data directory that was not made here
     bool templates_named = false;           // then they must exist
-    bool reload = false;                    // restart workers when sources change
+    bool reload = false;                    // restart workers when sources change, load templates that do
     std::vector<std::string> workers = {};  // commands of a shell
 };
 
@@ -56,6 +56,7 @@ class DevSession {
     void start_orchestrator();
     void wait_until_serving();
     void start_workers();
+    void watch_sources();
     void announce();
     std::string endpoint(const char* variable_name, const std::string& configured, const std::string& usual,
                          const char* socket);
@@ -72,6 +73,7 @@ class DevSession {
     void look_at_orchestrator();
     void look_at_workers();
     void look_at_sources();
+    void load_changed_templates(const std::string& changed);
     bool stop();
     bool end_children(const std::vector<DevChild*>& ending, std::chrono::milliseconds limit);
 
@@ -83,7 +85,8 @@ class DevSession {
     std::optional<PrivatePostgres> server_;
     std::optional<DevChild> orchestrator_;
     std::deque<DevChild> workers_;
-    std::optional<SourceWatch> sources_;
+    std::optional<SourceWatch> sources_;    // of workers
+    std::optional<SourceWatch> templates_;  // loaded again when they change
     Clock::time_point next_look_;
     bool serving_ = false;
     bool named_lines_ = false;  // there are workers, so lines need names

@@ -65,7 +65,7 @@ std::vector<DevChild*> DevSession::children() {
 
 std::optional<Clock::time_point> DevSession::next_due() {
     std::optional<Clock::time_point> next;
-    if (sources_) next = next_look_;
+    if (templates_) next = next_look_;
     for (const DevChild* child : children()) {
         const auto due = child->due();
         if (due && (!next || *due < *next)) next = due;
@@ -127,7 +127,12 @@ void DevSession::look_at_orchestrator() {
 
 void DevSession::look_at_workers() {
     for (DevChild& worker : workers_) {
-        if (const auto ended = worker.look()) {
+        const auto ended = worker.look();
+        if (ended && worker.was_asked()) {
+            if (ended->signal == SIGKILL)
+                context_.remark(worker.name() +
+                                " did not end when it was asked, and was killed; starting it again");
+        } else if (ended) {
             context_.remark(worker.pause().count() == 0
                                 ? fmt::format("{} {}; starting it again", worker.name(), ended->text())
                                 : fmt::format("{} {}; starting it again in {}", worker.name(), ended->text(),
@@ -139,12 +144,30 @@ void DevSession::look_at_workers() {
 }
 
 void DevSession::look_at_sources() {
-    if (!sources_ || Clock::now() < next_look_) return;
-    const auto changed = sources_->look();
+    if (!templates_ || Clock::now() < next_look_) return;
+    // First the templates: what workers do next may need them.
+    if (const auto changed = templates_->look()) load_changed_templates(*changed);
+    const auto changed = sources_ ? sources_->look() : std::nullopt;
     next_look_ = Clock::now() + kSourceInterval;
     if (!changed) return;
     context_.remark(*changed + " changed; restarting the workers");
     for (DevChild& worker : workers_) worker.restart();
+}
+
+/// A bad one ends nothing: what is loaded stays, and the next change is another chance.
+void DevSession::load_changed_templates(const std::string& changed) {
+    constexpr const char* kept = "the templates that were loaded stay in force";
+    const std::string folder = options_.templates.string();
+    if (!std::filesystem::is_directory(options_.templates)) {
+        context_.remark(fmt::format("there is no directory {} any more; {}", folder, kept));
+        return;
+    }
+    try {
+        context_.remark(
+            fmt::format("{} changed; {}", changed, context_.load_templates(state_.database_url, folder)));
+    } catch (const std::exception& error) {
+        context_.remark(fmt::format("{} changed, and is not loaded; {}:\n{}", changed, kept, error.what()));
+    }
 }
 
 /// Ends them in order. False when one had to be killed without being asked to.
@@ -185,6 +208,7 @@ bool DevSession::stop() {
     if (!places_) return true;
     folder_->remove(kDevStateFile);
     sources_.reset();
+    templates_.reset();
     if (orchestrator_) context_.remark("stopping …");
     std::vector<DevChild*> workers;
     for (DevChild& worker : workers_) workers.push_back(&worker);

@@ -28,7 +28,8 @@ bool is_source(const fs::directory_entry& entry, const fs::file_status& status) 
 
 }  // namespace
 
-SourceWatch::SourceWatch(fs::path folder) : folder_(std::move(folder)), files_(scan()) {}
+SourceWatch::SourceWatch(fs::path folder, fs::path without)
+    : folder_(std::move(folder)), without_(std::move(without)), files_(scan()) {}
 
 SourceWatch::Files SourceWatch::scan() {
     Files files;
@@ -40,7 +41,8 @@ SourceWatch::Files SourceWatch::scan() {
         if (truncated_) break;
         std::error_code gone;
         const fs::file_status status = entry->symlink_status(gone);
-        if (is_left_out(entry->path().filename())) {
+        const bool is_without = !without_.empty() && entry->path() == without_;
+        if (is_without || is_left_out(entry->path().filename())) {
             if (fs::is_directory(status)) entry.disable_recursion_pending();
             continue;
         }

@@ -10,10 +10,11 @@
 namespace tasker::cli {
 
 /// Watches the programs and texts below a folder: files with the ending of a source (.py, .rb, .yaml …) and
-/// executables. Hidden names (.git, .tasker), caches and links are left out, and so is what workers write.
+/// executables. Hidden names (.git, .tasker), caches and links are left out, and so are what workers write, and the
+/// folder `without`. A folder that is not there is empty.
 class SourceWatch {
   public:
-    explicit SourceWatch(std::filesystem::path folder);
+    explicit SourceWatch(std::filesystem::path folder, std::filesystem::path without = {});
 
     /// Looks again. A changed, new or removed file, once nothing has changed since the look before: an editor
     /// that saves many files, or a checkout, counts as one change.
@@ -27,6 +28,7 @@ class SourceWatch {
     Files scan();
 
     std::filesystem::path folder_;
+    std::filesystem::path without_;
     bool truncated_ = false;
     Files files_;
     std::optional<std::string> changed_;
