@@ -22,7 +22,7 @@ constexpr const char* kDescription =
 constexpr const char* kFooter =
     "First steps:\n"
     "  tasker init                     make a small project here\n"
-    "  tasker dev --worker bin/worker  start PostgreSQL, orchestrator and worker here\n"
+    "  tasker dev --worker bin/worker  run PostgreSQL, orchestrator, worker\n"
     "\n"
     "Commands and workers find the `tasker dev` that runs in the nearest .tasker/ directory.\n"
     "\n"
@@ -31,11 +31,11 @@ constexpr const char* kFooter =
     "\n"
     "Exit codes:\n"
     "    0  done; or the answer is yes\n"
-    "    1  failed; or the answer is no (a task ended in error, a check found faults)\n"
+    "    1  failed; or the answer is no (a task failed, a check found faults)\n"
     "    2  bad arguments or bad input; nothing was done\n"
     "    3  no database known, or it does not answer\n"
     "    4  what was named does not exist\n"
-    "    5  the database's schema does not fit this program: tasker migrate status\n"
+    "    5  the database's schema does not fit: tasker migrate status\n"
     "  130  interrupted\n"
     "\n"
     "`tasker COMMAND --help` explains each command with examples.";

@@ -38,7 +38,8 @@ void add_task_operations(CLI::App& group, Context& context) {
             "goes on. A cancelled task stays cancelled.\n\n") +
             kOperationExitCodes + kSeveralIds +
             "\nExamples:\n  tasker task retry 17 --reason 'the bank is back'\n"
-            "  tasker task list --state error --json | jq '.[].task_id' | tasker task retry -",
+            "  tasker task list --state error --json | jq '.[].task_id' |\n"
+            "    tasker task retry -",
         api::retry_task);
 }
 

@@ -348,11 +348,11 @@ void add_task_submit(CLI::App& group, Context& context) {
         "\n"
         "Examples:\n"
         "  tasker task submit patterns/diamond --context '{\"value\": 6}' --wait\n"
-        "  tasker task submit fulfillment/order_fulfillment:1.0.0 --context @order.json \\\n"
-        "    --idempotency-key order-17\n"
+        "  tasker task submit fulfillment/order_fulfillment:1.0.0 \\\n"
+        "    --context @order.json --idempotency-key order-17\n"
         "  tasker task submit fulfillment/order_fulfillment \\\n"
         "    --many @examples/orders.json --wait --timeout 60\n"
-        "  echo '{\"value\": 6}' | tasker task submit patterns/diamond --context - --json");
+        "  echo '{\"value\": 6}' | tasker task submit patterns/diamond --context -");
     context.on_run(command, [&context, options] { return submit(context, *options); });
 }
 

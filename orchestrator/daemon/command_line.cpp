@@ -14,8 +14,9 @@ constexpr const char* kDescription =
     "decides which steps may run, sends them to workers, records their results";
 
 constexpr const char* kFooter = R"(Everything runs on defaults; only the database has to be named:
-  TASKER_DATABASE_URL=postgresql://me@localhost/tasker tasker migrate up
-  TASKER_DATABASE_URL=postgresql://me@localhost/tasker tasker-orchestrator
+  export TASKER_DATABASE_URL=postgresql://me@localhost/tasker
+  tasker migrate up
+  tasker-orchestrator
 Or let `tasker dev` bring a private PostgreSQL and start this for you.
 
 Signals: SIGTERM and SIGINT stop in order; killing it at any moment loses

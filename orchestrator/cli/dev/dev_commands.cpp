@@ -39,9 +39,9 @@ constexpr const char* kDevFooter =
     "Examples:\n"
     "  tasker dev\n"
     "  tasker dev --reload --worker 'bin/worker --import ./handlers.py'\n"
-    "  workers/ruby/exe/tasker-worker  # in a second terminal, in the same folder\n"
+    "  workers/ruby/exe/tasker-worker  # in a second terminal, same folder\n"
     "  tasker health                   # in a third\n"
-    "  eval \"$(tasker dev --env --dir /elsewhere/.tasker)\"  # for another folder's";
+    "  eval \"$(tasker dev --env --dir /elsewhere/.tasker)\"  # another folder's";
 
 ExitCode print_environment(const Context& context, const fs::path& directory, bool named) {
     // Without --dir any directory below the project will do, as for all other commands.

@@ -12,13 +12,25 @@ std::string upper(std::string text) {
     return text;
 }
 
-// Help texts are wrapped and aligned by hand: they are printed as they are.
+// Paragraphs of help texts fill the reader's lines; lines that begin with a space are aligned by hand and stay as they
+// are. A heading ("Examples:") stands alone.
 std::string verbatim(const std::string& text) {
     if (text.empty()) return {};
-    std::string page = ".PP\n.nf\n";
+    std::string page = ".PP\n";
+    bool aligned = false;
     std::istringstream lines(text);
-    for (std::string line; std::getline(lines, line);) page += roff_text(line) + "\n";
-    return page + ".fi\n";
+    for (std::string line; std::getline(lines, line);) {
+        const bool is_aligned = line.starts_with(' ');
+        if (is_aligned != aligned) page += is_aligned ? ".nf\n" : ".fi\n";
+        aligned = is_aligned;
+        if (line.empty()) {
+            page += ".PP\n";
+        } else {
+            page += roff_text(line) + "\n";
+            if (!is_aligned && line.ends_with(':')) page += ".br\n";
+        }
+    }
+    return page + (aligned ? ".fi\n" : "");
 }
 
 std::string option_entry(const OptionText& option) {

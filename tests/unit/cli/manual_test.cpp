@@ -7,6 +7,7 @@
 #include "orchestrator/cli/command_groups.hpp"
 #include "orchestrator/cli/manual/completion.hpp"
 #include "orchestrator/cli/manual/man_page.hpp"
+#include "orchestrator/cli/show/table.hpp"
 #include "orchestrator/daemon/command_line.hpp"
 
 namespace tasker::cli {
@@ -94,6 +95,30 @@ TEST_F(Manual, NoTextBecomesARequestToRoff) {
     });
 }
 
+TEST_F(Manual, FitsATerminalOf80Columns) {
+    constexpr std::size_t columns = 73;  // seven are the margin of a page
+    const auto expect_narrow = [&](const std::string& page, const std::string& path) {
+        bool filled = true;
+        std::istringstream lines(page);
+        for (std::string line; std::getline(lines, line);) {
+            if (line == ".nf" || line == ".fi") filled = line == ".fi";
+            std::string shown = line;
+            for (auto at = shown.find("\\-"); at != std::string::npos; at = shown.find("\\-", at + 1))
+                shown.erase(at, 1);
+            if (filled) continue;
+            EXPECT_LE(display_width(shown), columns) << path << ": " << line;
+        }
+    };
+    each_command(app_, "tasker",
+                 [&](const CLI::App&, const std::string& path) { expect_narrow(page_for(path), path); });
+    CLI::App app;
+    Arguments arguments;
+    tasker::build_command_line(app, arguments);
+    expect_narrow(orchestrator_man_page(app), "tasker-orchestrator");
+    std::istringstream help(app.help());
+    for (std::string line; std::getline(help, line);) EXPECT_LE(display_width(line), 80U) << line;
+}
+
 TEST_F(Manual, TheOrchestratorsPageHoldsItsOptionsAndSettings) {
     CLI::App app;
     Arguments arguments;
@@ -120,6 +145,15 @@ TEST_F(Manual, EveryShellIsOfferedEveryCommandAndOption) {
             }
         });
     }
+}
+
+TEST_F(Manual, AMistypedOptionOfTheOrchestratorIsGuessed) {
+    CLI::App app;
+    Arguments arguments;
+    tasker::build_command_line(app, arguments);
+    std::vector<std::string> mistyped = {"--chek-config"};
+    EXPECT_THROW(app.parse(mistyped), CLI::ParseError);
+    EXPECT_EQ(likely_option(app), "did you mean --check-config?");
 }
 
 TEST_F(Manual, HiddenOptionsStayHidden) {
