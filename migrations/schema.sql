@@ -11,7 +11,8 @@ CREATE TYPE public.tasker_explain_delivery AS (
 	granted_at timestamp with time zone,
 	worker_id text,
 	worker_state text,
-	times_out_at timestamp with time zone
+	times_out_at timestamp with time zone,
+	worker_seen_at timestamp with time zone
 );
 
 CREATE TYPE public.tasker_explain_due AS (
@@ -511,6 +512,37 @@ CREATE FUNCTION public.tasker_close_dead_letters(p_step_ids bigint[], p_resoluti
     SELECT max(c.dead_letter_id) FROM closed c
 $$;
 
+CREATE FUNCTION public.tasker_configured_json_problem(p_value jsonb, p_depth integer, p_bytes integer) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    AS $_$
+DECLARE v_number numeric; v_problem text;
+BEGIN
+    IF p_value = '{}' THEN
+        RETURN NULL;  -- most of them
+    END IF;
+    v_problem := tasker_json_problem(p_value);
+    IF v_problem IS NOT NULL THEN
+        RETURN v_problem;
+    ELSIF jsonb_path_exists(p_value, format('strict $.**{%s} ? (@.type() == "object" || @.type() == "array")',
+                                            p_depth)::jsonpath) THEN
+        RETURN format('is nested deeper than %s levels', p_depth);
+    ELSIF octet_length(p_value::text) > p_bytes
+            AND octet_length(regexp_replace(p_value::text, '("(?:[^"\\]|\\.)*")|([:,]) ', '\1\2', 'g')) > p_bytes THEN
+        RETURN format('has more than %s bytes', p_bytes);
+    END IF;
+    FOR v_number IN SELECT e::numeric FROM jsonb_array_elements(
+            jsonb_path_query_array(p_value, 'strict $.** ? (@.type() == "number")')) e LOOP
+        IF v_number = trunc(v_number) AND v_number BETWEEN -9223372036854775808 AND 18446744073709551615 THEN
+            CONTINUE;
+        ELSIF abs(v_number) > 1.7976931348623157e308 OR (v_number <> 0 AND abs(v_number) < 5e-324) THEN
+            RETURN 'holds a number beyond what a double can hold';
+        ELSIF v_number::float8::text::numeric <> v_number THEN
+            RETURN format('holds a number that becomes %s as a double', v_number::float8);
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END $_$;
+
 CREATE FUNCTION public.tasker_create_partition(p_table text, p_low bigint, p_high bigint) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -589,7 +621,7 @@ BEGIN
             movable_steps, parent_task_id, parent_step_id, requested_at, not_before, initiator, source_system,
             reason, trace_context, tags, context)
         SELECT n.task_id, tt.named_task_id, tt.revision, nt.task_namespace_id, n.priority,
-               (hashint8(n.task_id) & 63)::smallint, c.steps, c.roots, x.parent_task_id, x.parent_step_id,
+               (hashint8(n.task_id) & 63)::smallint, c.steps, c.roots, x.parent_task_id::bigint, x.parent_step_id::bigint,
                coalesce(x.requested_at, now()), x.not_before, x.initiator, x.source_system, x.reason,
                x.trace_context, coalesce(x.tags, '[]'), coalesce(x.context, '{}')
         FROM unnest(v_new) n
@@ -600,7 +632,7 @@ BEGIN
                             WHERE s.task_template_id = n.task_template_id) c
         CROSS JOIN LATERAL jsonb_to_record(p_requests -> (n.ord - 1)) AS x(context jsonb, tags jsonb, initiator text,
              source_system text, reason text, requested_at timestamptz, not_before timestamptz, trace_context text,
-             parent_task_id bigint, parent_step_id bigint)
+             parent_task_id numeric, parent_step_id numeric)
         WHERE NOT n.existing AND n.problem IS NULL;
 
     v_keys := tasker_create_steps(v_new, v_ids);
@@ -617,6 +649,13 @@ BEGIN
             n.problem
         FROM unnest(v_new) n ORDER BY n.ord;
 END $$;
+
+CREATE FUNCTION public.tasker_description_problem(p_value jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    SELECT CASE WHEN jsonb_typeof(p_value) <> 'string' THEN 'must be text, not ' || jsonb_typeof(p_value)
+                WHEN octet_length(p_value #>> '{}') > 2000 THEN 'has more than 2000 bytes' END
+$$;
 
 CREATE FUNCTION public.tasker_discard_dead_letter(p_dead_letter_id bigint, p_reason text DEFAULT NULL::text, p_actor text DEFAULT NULL::text) RETURNS public.tasker_operation
     LANGUAGE plpgsql
@@ -723,7 +762,7 @@ BEGIN
     END LOOP;
 END $$;
 
-CREATE FUNCTION public.tasker_explain_cause(p_state text, p_remaining_parents integer, p_claim_first boolean, p_claimable boolean, p_next_attempt_at timestamp with time zone, p_snoozes integer, p_blocked boolean, p_delivery public.tasker_explain_delivery, p_place public.tasker_explain_place, p_key public.tasker_explain_key) RETURNS text
+CREATE FUNCTION public.tasker_explain_cause(p_state text, p_remaining_parents integer, p_claim_first boolean, p_claimable boolean, p_next_attempt_at timestamp with time zone, p_hand_back text, p_blocked boolean, p_delivery public.tasker_explain_delivery, p_place public.tasker_explain_place, p_key public.tasker_explain_key) RETURNS text
     LANGUAGE sql IMMUTABLE
     AS $$
     SELECT CASE
@@ -747,7 +786,8 @@ CREATE FUNCTION public.tasker_explain_cause(p_state text, p_remaining_parents in
                  ELSE 'no_credit' END
         WHEN p_next_attempt_at IS NULL THEN 'inconsistent'
         WHEN p_state = 'waiting_for_retry' THEN 'backoff'
-        WHEN p_snoozes > 0 THEN 'snoozed'
+        WHEN p_hand_back = 'snoozed' THEN 'snoozed'
+        WHEN p_hand_back IS NOT NULL THEN 'handed_back'
         ELSE 'not_before' END
 $$;
 
@@ -755,8 +795,8 @@ CREATE FUNCTION public.tasker_explain_causes() RETURNS text[]
     LANGUAGE sql IMMUTABLE
     AS $$
     SELECT ARRAY['running', 'awaiting_start_grant', 'accepted', 'published', 'plain_worker', 'ready', 'namespace_turn',
-                 'turn_full', 'no_credit', 'backoff', 'snoozed', 'not_before', 'no_session', 'inconsistent',
-                 'waiting_for_parents', 'blocked_by_failed_step', 'failed', 'cancelled']
+                 'turn_full', 'no_credit', 'backoff', 'snoozed', 'not_before', 'handed_back', 'no_session', 'inconsistent',
+                 'waiting_for_parents', 'failed', 'blocked_by_failed_step', 'cancelled']
 $$;
 
 CREATE FUNCTION public.tasker_explain_deliveries(p_step_ids bigint[]) RETURNS SETOF public.tasker_explain_delivery
@@ -779,7 +819,8 @@ CREATE FUNCTION public.tasker_explain_deliveries(p_step_ids bigint[]) RETURNS SE
                FROM (SELECT y.workflow_step_id FROM tasker_step_execution_batch_steps y
                      WHERE y.batch_id = d.batch_id AND y.sequence_order <= d.sequence_order OFFSET 0) y
                CROSS JOIN LATERAL (SELECT z.timeout_ms FROM tasker_workflow_steps z
-                                   WHERE z.workflow_step_id = y.workflow_step_id OFFSET 0) s) END
+                                   WHERE z.workflow_step_id = y.workflow_step_id OFFSET 0) s) END,
+           w.last_heartbeat_at
     FROM delivered d
     CROSS JOIN LATERAL (SELECT * FROM tasker_step_execution_batches x WHERE x.batch_id = d.batch_id OFFSET 0) b
     LEFT JOIN tasker_workers w ON w.session = b.session
@@ -850,6 +891,7 @@ CREATE FUNCTION public.tasker_explain_next_event(p_cause text, p_state text) RET
         WHEN 'turn_full' THEN 'next_turns'
         WHEN 'backoff' THEN 'retry_due'
         WHEN 'snoozed' THEN 'wait_ends'
+        WHEN 'handed_back' THEN 'offered_again'
         WHEN 'not_before' THEN 'not_before_passes'
         WHEN 'no_session' THEN 'session_connects'
         WHEN 'inconsistent' THEN 'operator_checks_database'
@@ -892,7 +934,10 @@ BEGIN
     RETURN QUERY
     WITH steps AS (
         SELECT s.*, tasker_is_claimable(s.state, s.remaining_parents, s.ready_key, s.next_attempt_at, p_now) AS claimable,
-               (s.workflow_step_id - p_graph.low)::int + 1 AS at
+               (s.workflow_step_id - p_graph.low)::int + 1 AS at,
+               CASE WHEN s.unstarted_attempts > 0 AND s.state = 'pending' AND s.next_attempt_at IS NOT NULL THEN
+                   (SELECT h.metadata FROM tasker_workflow_step_transitions h
+                    WHERE h.workflow_step_id = s.workflow_step_id AND h.sort_key = s.transition_count) END AS hand_back
         FROM tasker_workflow_steps s
         WHERE s.task_id = p_task_id AND s.state NOT IN ('complete', 'resolved_manually')
         OFFSET 0
@@ -906,10 +951,11 @@ BEGIN
             WHERE x.workflow_step_id = f.id AND x.resolved_at IS NULL OFFSET 0) d
         ORDER BY d.workflow_step_id, d.dead_letter_id DESC
     ), judged AS (
-        SELECT s.*, d.batch_uuid, d.session, d.worker_id, d.worker_state, d.published_at, d.started_at, d.times_out_at,
+        SELECT s.*, d.batch_uuid, d.session, d.worker_id, d.worker_state, d.worker_seen_at, d.published_at, d.started_at,
+               d.times_out_at,
                p.ahead, l.dead_letter_id, l.reason AS dead_letter_reason, w.ids AS waits_for,
                tasker_explain_cause(s.state, s.remaining_parents, s.claim_first, s.claimable, s.next_attempt_at,
-                   s.snoozes, v_failed[s.at], d, p, k) AS cause,
+                   s.hand_back ->> 'reason', v_failed[s.at], d, p, k) AS cause,
                CASE WHEN s.state IN ('error', 'waiting_for_retry') THEN s.error ->> 'message' END AS message
         FROM steps s
         LEFT JOIN unnest(p_deliveries) d ON d.step_id = s.workflow_step_id
@@ -926,24 +972,25 @@ BEGIN
                 WHEN j.cause = 'backoff' THEN
                     j.next_attempt_at - make_interval(secs => coalesce(j.backoff_request_seconds, 0))
                 WHEN j.cause = 'not_before' THEN j.created_at
-                WHEN j.cause = 'snoozed' THEN j.last_attempted_at
+                WHEN j.cause IN ('snoozed', 'handed_back') THEN j.last_attempted_at
                 ELSE greatest(j.created_at, j.next_attempt_at, j.last_attempted_at) END,
            tasker_explain_next_event(j.cause, j.state),
            CASE WHEN j.cause = 'running' THEN
                     coalesce(j.times_out_at, j.started_at + make_interval(secs => j.timeout_ms / 1000.0))
                 WHEN j.cause = 'plain_worker' THEN j.times_out_at
-                WHEN j.cause IN ('backoff', 'snoozed', 'not_before') THEN j.next_attempt_at END,
+                WHEN j.cause IN ('backoff', 'snoozed', 'handed_back', 'not_before') THEN j.next_attempt_at END,
            CASE WHEN j.remaining_parents > 0 AND j.state = 'pending' THEN v_roots[j.at] END,
            j.waits_for, CASE WHEN j.claimable THEN j.ahead END, j.attempts - j.unstarted_attempts,
            CASE WHEN j.retryable THEN j.retry_limit ELSE 1 END, j.handler_class::text, j.worker_id, j.session,
            CASE WHEN j.state = 'in_progress' THEN
-                    jsonb_build_object('batch_uuid', j.batch_uuid, 'worker_state', j.worker_state)
+                    jsonb_build_object('batch_uuid', j.batch_uuid, 'worker_state', j.worker_state, 'worker_silent_seconds',
+                        round(extract(epoch FROM p_now - j.worker_seen_at), 3), 'on_orphan', j.on_orphan)
                 WHEN j.state = 'error' THEN jsonb_build_object('message', j.message, 'dead_letter_id',
                     j.dead_letter_id, 'dead_letter_reason', j.dead_letter_reason)
                 WHEN j.cause = 'snoozed' THEN jsonb_build_object('until', j.next_attempt_at, 'snoozes', j.snoozes,
-                    'max_snoozes', tasker_max_snoozes(p_task_id, j.name),
-                    'message', (SELECT h.metadata ->> 'message' FROM tasker_workflow_step_transitions h
-                                WHERE h.workflow_step_id = j.workflow_step_id AND h.sort_key = j.transition_count))
+                    'max_snoozes', tasker_max_snoozes(p_task_id, j.name), 'message', j.hand_back ->> 'message')
+                WHEN j.cause = 'handed_back' THEN jsonb_build_object(
+                    'handed_back', j.unstarted_attempts - j.snoozes, 'reason', j.hand_back ->> 'reason')
                 WHEN j.message IS NOT NULL THEN jsonb_build_object('message', j.message) END
     FROM judged j ORDER BY j.workflow_step_id;
 END $$;
@@ -1184,6 +1231,7 @@ CREATE FUNCTION public.tasker_is_legal_step_transition(p_from text, p_to text, p
         ('nothing', 'create', 'pending'),
         ('pending', 'claim', 'in_progress'),
         ('pending', 'request_too_large', 'error'),
+        ('pending', 'give_up', 'error'),
         ('pending', 'cancel', 'cancelled'),
         ('in_progress', 'complete', 'complete'),
         ('in_progress', 'await_retry', 'waiting_for_retry'),
@@ -1334,7 +1382,7 @@ $$;
 CREATE FUNCTION public.tasker_max_snoozes(p_task_id bigint, p_step_name text) RETURNS integer
     LANGUAGE sql STABLE
     AS $$
-    SELECT coalesce((x.step ->> 'max_snoozes')::int, 1000)
+    SELECT coalesce((x.step ->> 'max_snoozes')::numeric::int, 1000)
     FROM tasker_tasks t
     JOIN tasker_task_templates tt ON tt.named_task_id = t.named_task_id AND tt.revision = t.template_revision
     CROSS JOIN LATERAL jsonb_array_elements(tt.configuration -> 'step_templates') x(step)
@@ -1456,8 +1504,8 @@ CREATE FUNCTION public.tasker_parent_problem(p_request jsonb) RETURNS text[]
     LANGUAGE plpgsql STABLE
     AS $$
 DECLARE
-    v_task bigint := p_request ->> 'parent_task_id';
-    v_step bigint := p_request ->> 'parent_step_id';
+    v_task bigint := (p_request ->> 'parent_task_id')::numeric;
+    v_step bigint := (p_request ->> 'parent_step_id')::numeric;
 BEGIN
     IF v_task IS NULL THEN
         RETURN ARRAY['parent_step_id', 'needs parent_task_id beside it'];
@@ -1515,11 +1563,11 @@ DECLARE
 BEGIN
     FOR v_one IN
         SELECT e.ord::int AS ord, x.* FROM jsonb_array_elements(p_requests) WITH ORDINALITY e(r, ord),
-            LATERAL jsonb_to_record(e.r) AS x(task_template_id bigint, namespace text, name text, version text,
+            LATERAL jsonb_to_record(e.r) AS x(task_template_id numeric, namespace text, name text, version text,
                 scope text, identity_hash text, context_hash text, identity_expires_at timestamptz,
-                not_before timestamptz, priority smallint)
+                not_before timestamptz, priority numeric)
     LOOP
-        v_template := coalesce(v_one.task_template_id,
+        v_template := coalesce(v_one.task_template_id::bigint,
             (SELECT f.task_template_id FROM tasker_find_template(v_one.namespace, v_one.name, v_one.version) f));
         SELECT tt.configuration ->> 'identity', (SELECT max(s.position) FROM tasker_task_template_steps s
                                                  WHERE s.task_template_id = v_template)
@@ -1557,7 +1605,7 @@ BEGIN
         END IF;
         v_new := v_new || ROW(v_one.ord, v_id, v_template, NOT v_inserted, NULL,
                               CASE WHEN v_one.not_before > clock_timestamp() THEN v_one.not_before END,
-                              coalesce(v_one.priority, 0), v_total)::tasker_new_task;
+                              coalesce(v_one.priority, 0)::smallint, v_total)::tasker_new_task;
         v_total := v_total + CASE WHEN v_inserted THEN coalesce(v_steps, 0) ELSE 0 END;
     END LOOP;
     RETURN v_new;
@@ -1712,12 +1760,12 @@ BEGIN
         WHERE NOT EXISTS (SELECT FROM tasker_handler_keys k
                           WHERE k.namespace_id = p_namespace AND k.handler_class = s.handler_class);
     INSERT INTO tasker_task_template_steps
-        SELECT p_template, s.position, s.name, ns.named_step_id, s.handler_class, k.handler_key, s.retryable,
-               s.retry_limit, s.timeout_ms, s.on_orphan, s.claim_first,
-               ARRAY(SELECT p::int FROM jsonb_array_elements_text(s.parents) p ORDER BY 1),
-               ARRAY(SELECT p::int FROM jsonb_array_elements_text(coalesce(s.results_from, '[]')) p ORDER BY 1)
-        FROM jsonb_to_recordset(p_steps) AS s(position int, name text, handler_class text, dependent_system text,
-             retryable boolean, retry_limit int, timeout_ms bigint, on_orphan text, claim_first boolean, parents jsonb,
+        SELECT p_template, s.position::int, s.name, ns.named_step_id, s.handler_class, k.handler_key, s.retryable,
+               s.retry_limit::int, s.timeout_ms::bigint, s.on_orphan, s.claim_first,
+               ARRAY(SELECT p::numeric::int FROM jsonb_array_elements_text(s.parents) p ORDER BY 1),
+               ARRAY(SELECT p::numeric::int FROM jsonb_array_elements_text(coalesce(s.results_from, '[]')) p ORDER BY 1)
+        FROM jsonb_to_recordset(p_steps) AS s(position numeric, name text, handler_class text, dependent_system text,
+             retryable boolean, retry_limit numeric, timeout_ms numeric, on_orphan text, claim_first boolean, parents jsonb,
              results_from jsonb)
         JOIN tasker_dependent_systems d ON d.name = s.dependent_system
         JOIN tasker_named_steps ns ON ns.dependent_system_id = d.dependent_system_id AND ns.name = s.name
@@ -2329,7 +2377,7 @@ $$;
 
 CREATE FUNCTION public.tasker_step_configuration_problem(p_step jsonb) RETURNS text[]
     LANGUAGE plpgsql IMMUTABLE
-    AS $$
+    AS $_$
 DECLARE
     v_config jsonb := p_step -> 'handler_config';
     v_backoff jsonb := coalesce(p_step -> 'retry_backoff', '{}');
@@ -2339,15 +2387,34 @@ BEGIN
         RETURN ARRAY['', 'must be a JSON object, not ' || jsonb_typeof(p_step)];
     ELSIF jsonb_typeof(v_config) <> 'object' THEN
         RETURN ARRAY['handler_config', 'must be a JSON object, not ' || jsonb_typeof(v_config)];
-    ELSIF tasker_json_problem(v_config) IS NOT NULL THEN
-        RETURN ARRAY['handler_config', tasker_json_problem(v_config)];
-    ELSIF octet_length(v_config::text) > 2 * 256 * 1024 THEN  -- C++ counts without the blanks between members
-        RETURN ARRAY['handler_config', 'has more than 262144 bytes'];
+    ELSIF tasker_configured_json_problem(v_config, 45, 256 * 1024) IS NOT NULL THEN
+        RETURN ARRAY['handler_config', tasker_configured_json_problem(v_config, 45, 256 * 1024)];
     ELSIF tasker_integer_problem(coalesce(p_step -> 'max_snoozes', '0'), 0, 1000000) IS NOT NULL THEN
         RETURN ARRAY['max_snoozes', tasker_integer_problem(p_step -> 'max_snoozes', 0, 1000000)];
     ELSIF jsonb_typeof(v_backoff) <> 'object' THEN
         RETURN ARRAY['retry_backoff', 'must be a JSON object, not ' || jsonb_typeof(v_backoff)];
-    ELSIF v_backoff = '{}' AND p_step -> 'max_retry_after_seconds' IS NULL THEN
+    END IF;
+    SELECT e.key, CASE e.key
+            WHEN 'handler_class' THEN coalesce(tasker_text_problem(e.value, 1, 255),
+                                               tasker_name_problem(e.value #>> '{}', '_.:/-', 255))
+            WHEN 'dependent_system' THEN coalesce(tasker_text_problem(e.value, 1, 128),
+                                                  tasker_name_problem(e.value #>> '{}', '_.-', 128))
+            WHEN 'description' THEN tasker_description_problem(e.value)
+            WHEN 'depends_on_steps' THEN CASE WHEN jsonb_typeof(e.value) <> 'array'
+                OR jsonb_path_exists(e.value, 'strict $[*] ? (@.type() != "string")') THEN 'must be a list of names' END
+            WHEN 'default_retryable' THEN CASE WHEN jsonb_typeof(e.value) <> 'boolean' THEN 'must be true or false' END
+            WHEN 'claim_first' THEN CASE WHEN jsonb_typeof(e.value) <> 'boolean' THEN 'must be true or false' END
+            WHEN 'on_orphan' THEN CASE WHEN (e.value IN ('"retry"', '"dead_letter"')) IS NOT TRUE
+                                       THEN 'must be retry or dead_letter' END
+            WHEN 'default_retry_limit' THEN tasker_integer_problem(e.value, 1, 1000) END
+        INTO v_field, v_problem
+    FROM jsonb_each(p_step) e
+    WHERE e.key IN ('handler_class', 'dependent_system', 'description', 'depends_on_steps', 'default_retryable',
+                    'claim_first', 'on_orphan', 'default_retry_limit')
+    ORDER BY 2 NULLS LAST LIMIT 1;
+    IF v_problem IS NOT NULL THEN
+        RETURN ARRAY[v_field, v_problem];
+    ELSIF v_backoff = '{}' AND NOT p_step ?| '{max_retry_after_seconds,timeout_seconds}' THEN
         RETURN NULL;
     END IF;
     SELECT l.field, format('must be a number from %s to %s', l.low, l.high) INTO v_field, v_problem
@@ -2355,13 +2422,14 @@ BEGIN
                  ('retry_backoff.multiplier', v_backoff -> 'multiplier', 1, 100),
                  ('retry_backoff.max_seconds', v_backoff -> 'max_seconds', 0, 86400),
                  ('retry_backoff.jitter', v_backoff -> 'jitter', 0, 1),
-                 ('max_retry_after_seconds', p_step -> 'max_retry_after_seconds', 0, 31536000))
+                 ('max_retry_after_seconds', p_step -> 'max_retry_after_seconds', 0, 31536000),
+                 ('timeout_seconds', p_step -> 'timeout_seconds', 0.001, 86400))
         AS l(field, value, low, high)
     WHERE l.value IS NOT NULL
       AND CASE WHEN jsonb_typeof(l.value) = 'number' THEN l.value::numeric NOT BETWEEN l.low AND l.high ELSE true END
     LIMIT 1;
     RETURN CASE WHEN v_field IS NOT NULL THEN ARRAY[v_field, v_problem] END;
-END $$;
+END $_$;
 
 CREATE FUNCTION public.tasker_step_event(p_to_state text) RETURNS text
     LANGUAGE sql IMMUTABLE
@@ -2452,7 +2520,7 @@ BEGIN
     FROM (VALUES (1, 'namespace', tasker_name_problem(p_namespace, '_.-', 128)),
                  (2, 'name', tasker_name_problem(p_name, '_.-', 128)),
                  (3, 'version', tasker_name_problem(p_version, '._+-', 64)),
-                 (4, 'description', CASE WHEN length(p_description) > 2000 THEN 'has more than 2000 characters' END),
+                 (4, 'description', tasker_description_problem(to_jsonb(p_description))),
                  (5, 'digest', CASE WHEN p_digest !~ '^[0-9a-f]{64}$' OR p_digest IS NULL
                                     THEN 'must be 64 hexadecimal digits' END),
                  (6, 'configuration', CASE WHEN jsonb_typeof(p_configuration) IS DISTINCT FROM 'object'
@@ -2464,6 +2532,10 @@ BEGIN
                                    THEN jsonb_array_length(p_steps) || ' steps, allowed are 1 to 10000' END))
         AS f(place, field, problem)
     WHERE f.problem IS NOT NULL ORDER BY f.place LIMIT 1;
+    IF v_problem IS NOT NULL THEN
+        RETURN v_problem;
+    END IF;
+    v_problem := tasker_template_settings_problem(p_namespace, p_name, p_version, p_configuration);
     IF v_problem IS NOT NULL THEN
         RETURN v_problem;
     END IF;
@@ -2479,6 +2551,40 @@ BEGIN
     END IF;
     RETURN coalesce(v_problem, tasker_template_shape_problem(p_steps, v_steps));
 END $_$;
+
+CREATE FUNCTION public.tasker_template_settings_problem(p_namespace text, p_name text, p_version text, p_configuration jsonb) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    AS $$
+DECLARE v_schema jsonb := p_configuration -> 'schema';
+BEGIN
+    RETURN (
+        SELECT 'configuration.' || f.field || ': ' || f.problem
+        FROM (VALUES
+            (1, 'namespace_name', CASE WHEN p_configuration -> 'namespace_name' <> to_jsonb(p_namespace)
+                                       THEN 'must be ' || p_namespace || ', as the template is registered' END),
+            (2, 'name', CASE WHEN p_configuration -> 'name' <> to_jsonb(p_name)
+                             THEN 'must be ' || p_name || ', as the template is registered' END),
+            (3, 'version', CASE WHEN p_configuration -> 'version' <> to_jsonb(p_version)
+                                THEN 'must be ' || p_version || ', as the template is registered' END),
+            (4, 'description', CASE WHEN p_configuration ? 'description'
+                                    THEN tasker_description_problem(p_configuration -> 'description') END),
+            (5, 'task_handler_class', CASE WHEN p_configuration ? 'task_handler_class'
+                                           THEN tasker_text_problem(p_configuration -> 'task_handler_class', 0, 255) END),
+            (6, 'default_dependent_system', CASE WHEN p_configuration ? 'default_dependent_system' THEN coalesce(
+                tasker_text_problem(p_configuration -> 'default_dependent_system', 1, 128),
+                tasker_name_problem(p_configuration ->> 'default_dependent_system', '_.-', 128)) END),
+            (7, 'identity', CASE WHEN p_configuration ? 'identity' AND (p_configuration -> 'identity'
+                                      IN ('"always_unique"', '"strict"', '"caller_provided"')) IS NOT TRUE
+                                 THEN 'must be always_unique, strict or caller_provided' END),
+            (8, 'priority', CASE WHEN p_configuration ? 'priority'
+                                 THEN tasker_integer_problem(p_configuration -> 'priority', -1000, 1000) END),
+            (9, 'schema', CASE WHEN jsonb_typeof(v_schema) NOT IN ('object', 'null')
+                               THEN 'must be a JSON Schema (an object), not ' || jsonb_typeof(v_schema)
+                               WHEN jsonb_typeof(v_schema) = 'object'
+                               THEN tasker_configured_json_problem(v_schema, 47, 1024 * 1024) END))
+            AS f(place, field, problem)
+        WHERE f.problem IS NOT NULL ORDER BY f.place LIMIT 1);
+END $$;
 
 CREATE FUNCTION public.tasker_template_shape_problem(p_steps jsonb, p_configured jsonb) RETURNS text
     LANGUAGE plpgsql STABLE
@@ -2530,8 +2636,8 @@ BEGIN
         RETURN ARRAY['dependent_system', v_problem];
     ELSIF p_step -> 'position' IS DISTINCT FROM to_jsonb(p_position) THEN
         RETURN ARRAY['position', format('must be %s: steps are listed in the order of their positions', p_position)];
-    ELSIF length(p_step ->> 'description') > 2000 THEN
-        RETURN ARRAY['description', 'has more than 2000 characters'];
+    ELSIF p_step -> 'description' <> 'null' AND tasker_description_problem(p_step -> 'description') IS NOT NULL THEN
+        RETURN ARRAY['description', tasker_description_problem(p_step -> 'description')];
     ELSIF jsonb_typeof(p_step -> 'retryable') IS DISTINCT FROM 'boolean' THEN
         RETURN ARRAY['retryable', 'must be true or false'];
     ELSIF jsonb_typeof(p_step -> 'claim_first') IS DISTINCT FROM 'boolean' THEN
@@ -2867,7 +2973,10 @@ END $$;
 CREATE FUNCTION public.tasker_turn_hand_backs(p_now timestamp with time zone, p_low_task bigint, p_low_batch bigint, h_batch_id bigint[], h_step_id bigint[], h_attempt integer[], h_reason text[], h_cause text[]) RETURNS public.tasker_turn_move[]
     LANGUAGE plpgsql
     AS $$
-DECLARE v_moved tasker_turn_move[];
+DECLARE
+    c_prompt CONSTANT int := 5;
+    c_most CONSTANT int := 100;
+    v_moved tasker_turn_move[];
 BEGIN
     WITH ended AS (
         UPDATE tasker_step_execution_batch_steps bs SET final_status = 'handed_back', updated_at = p_now,
@@ -2876,36 +2985,47 @@ BEGIN
             AS h(batch_id, step_id, attempt, reason, cause)
         WHERE bs.batch_id = h.batch_id AND bs.workflow_step_id = h.step_id AND bs.batch_id >= p_low_batch
           AND bs.reported_at IS NULL AND bs.final_status IS NULL
-        RETURNING bs.batch_id, h.step_id, h.attempt, h.reason, h.cause,
-                  h.reason IN ('request_too_large', 'request_not_built') AS is_unsendable
+        RETURNING bs.batch_id, h.step_id, h.attempt, h.reason, h.cause
+    ), judged AS (
+        SELECT e.*, (s.unstarted_attempts - s.snoozes) % c_most + 1 AS times,
+               -- What was never sent is nobody's refusal.
+               CASE WHEN e.reason IN ('request_too_large', 'request_not_built') THEN e.reason
+                    WHEN e.reason <> 'undelivered' AND (s.unstarted_attempts - s.snoozes) % c_most = c_most - 1
+                    THEN 'handed_back_too_often' END AS fault
+        FROM ended e JOIN tasker_workflow_steps s ON s.workflow_step_id = e.step_id AND s.task_id >= p_low_task
     ), moved AS (
         UPDATE tasker_workflow_steps s SET
-            state = CASE WHEN e.is_unsendable THEN 'error' ELSE 'pending' END,
-            ready_key = CASE WHEN NOT e.is_unsendable THEN s.handler_key END,
+            state = CASE WHEN e.fault IS NULL THEN 'pending' ELSE 'error' END,
+            ready_key = CASE WHEN e.fault IS NULL AND e.times <= c_prompt THEN s.handler_key END,
+            next_attempt_at = CASE WHEN e.fault IS NULL AND e.times > c_prompt
+                THEN p_now + make_interval(secs => least(60, 0.1 * power(2, e.times - c_prompt - 1))) END,
             unstarted_attempts = s.unstarted_attempts + 1,
             sent_alone = s.sent_alone OR e.reason IN ('batch_too_large', 'not_accepted'),
-            transition_count = s.transition_count + CASE WHEN e.is_unsendable THEN 2 ELSE 1 END,
-            processed_at = CASE WHEN e.is_unsendable THEN p_now END,
-            error = CASE WHEN e.is_unsendable THEN jsonb_build_object('message',
-                CASE e.reason WHEN 'request_too_large' THEN 'the request of this step is larger than limits.batch_bytes'
-                     ELSE 'the request of this step cannot be built' END || coalesce(': ' || e.cause, ''),
-                'error_code', e.reason) END
-        FROM ended e
+            transition_count = s.transition_count + CASE WHEN e.fault IS NULL THEN 1 ELSE 2 END,
+            processed_at = CASE WHEN e.fault IS NOT NULL THEN p_now END,
+            error = CASE WHEN e.fault IS NOT NULL THEN jsonb_build_object('message',
+                CASE e.fault WHEN 'request_too_large' THEN 'the request of this step is larger than limits.batch_bytes'
+                     WHEN 'request_not_built' THEN 'the request of this step cannot be built'
+                     ELSE format('workers handed the step back %s times without starting it, the last time because of %s',
+                                 c_most, e.reason) END || coalesce(': ' || nullif(e.cause, ''), ''),
+                'error_code', e.fault) END
+        FROM judged e
         WHERE s.workflow_step_id = e.step_id AND s.task_id >= p_low_task AND s.state = 'in_progress'
           AND s.attempts = e.attempt
         RETURNING s.workflow_step_id, s.task_id, s.attempts, s.transition_count, s.state, s.handler_key, s.error,
-                  e.reason, e.is_unsendable, e.batch_id
+                  e.reason, e.fault, e.batch_id
     ), history AS (
         INSERT INTO tasker_workflow_step_transitions
             (workflow_step_id, task_id, sort_key, from_state, to_state, event, metadata, created_at)
-        SELECT m.workflow_step_id, m.task_id, m.transition_count - CASE WHEN m.is_unsendable THEN 1 ELSE 0 END,
+        SELECT m.workflow_step_id, m.task_id, m.transition_count - CASE WHEN m.fault IS NULL THEN 0 ELSE 1 END,
                'in_progress', 'pending', 'hand_back', jsonb_build_object('reason', m.reason), p_now FROM moved m
         UNION ALL
-        SELECT m.workflow_step_id, m.task_id, m.transition_count, 'pending', 'error', 'request_too_large', NULL, p_now
-        FROM moved m WHERE m.is_unsendable
+        SELECT m.workflow_step_id, m.task_id, m.transition_count, 'pending', 'error',
+               CASE m.fault WHEN 'handed_back_too_often' THEN 'give_up' ELSE 'request_too_large' END, NULL, p_now
+        FROM moved m WHERE m.fault IS NOT NULL
     )
-    SELECT coalesce(array_agg(ROW(NULL, m.workflow_step_id, m.task_id, m.attempts, m.state, m.handler_key, m.reason,
-                                  m.error, m.batch_id)::tasker_turn_move), '{}')
+    SELECT coalesce(array_agg(ROW(NULL, m.workflow_step_id, m.task_id, m.attempts, m.state, m.handler_key,
+                                  coalesce(m.fault, m.reason), m.error, m.batch_id)::tasker_turn_move), '{}')
         INTO v_moved FROM moved m;
     RETURN v_moved;
 END $$;
@@ -3423,6 +3543,13 @@ CREATE TABLE public.tasker_dead_letters (
     CONSTRAINT tasker_dead_letters_resolution CHECK ((((resolved_at IS NULL) = (resolution IS NULL)) AND ((resolution)::text = ANY ((ARRAY['replayed'::character varying, 'resolved'::character varying, 'discarded'::character varying, 'cancelled'::character varying])::text[]))))
 );
 
+CREATE TABLE public.tasker_installation (
+    only_row boolean DEFAULT true NOT NULL,
+    installation_uuid uuid DEFAULT gen_random_uuid() NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT tasker_installation_only_row CHECK (only_row)
+);
+
 CREATE TABLE public.tasker_named_tasks (
     named_task_id bigint NOT NULL,
     task_namespace_id bigint NOT NULL,
@@ -3471,7 +3598,9 @@ CREATE VIEW public.tasker_dead_letter_details AS
     d.resolved_at,
     d.resolution,
     d.resolved_by,
-    d.resolution_reason
+    d.resolution_reason,
+    ((( SELECT i.installation_uuid
+           FROM public.tasker_installation i) || '-'::text) || d.workflow_step_id) AS idempotency_key
    FROM ((((public.tasker_dead_letters d
      LEFT JOIN public.tasker_workflow_steps s ON ((s.workflow_step_id = d.workflow_step_id)))
      LEFT JOIN public.tasker_tasks t ON ((t.task_id = d.task_id)))
@@ -3540,13 +3669,6 @@ ALTER TABLE public.tasker_handler_keys ALTER COLUMN handler_key ADD GENERATED BY
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
-);
-
-CREATE TABLE public.tasker_installation (
-    only_row boolean DEFAULT true NOT NULL,
-    installation_uuid uuid DEFAULT gen_random_uuid() NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT tasker_installation_only_row CHECK (only_row)
 );
 
 CREATE TABLE public.tasker_named_steps (

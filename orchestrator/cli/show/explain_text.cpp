@@ -15,7 +15,7 @@ using api::Explanation;
 
 constexpr std::size_t kNamesMax = 3;
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 18> kCauses = {{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 19> kCauses = {{
     {"running", "run on workers"},
     {"awaiting_start_grant", "await their start grant"},
     {"accepted", "are held by workers and wait for a free slot there"},

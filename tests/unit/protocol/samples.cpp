@@ -99,11 +99,12 @@ StepBatchRequest batch_of_two() {
     step.task_context_json = R"({ "order" : "A-17" })";
     step.previous_results_json = R"({"validate":{"ok":true},"reserve":null})";
     step.metadata = {
-        2, 3, 30000, 1, 2, kTime, "installation-41", true, "00-4bf92f3577b34da6a3ce929d0e0e4736-1-01"};
+        2, 3, 1, 30000, 1, 2, kTime, "installation-41", true, "00-4bf92f3577b34da6a3ce929d0e0e4736-1-01"};
     StepRequest second = step;
     second.step_id = 42;
     second.handler_config_json = second.task_context_json = second.previous_results_json = "{}";
     second.metadata.claim_first.reset();
+    second.metadata.tries_left.reset();
     second.metadata.traceparent.reset();
     return {kEnvelope, kBatch, "Order::Payment", {step, second}};
 }
