@@ -17,6 +17,13 @@
 #include "orchestrator/util/check.hpp"
 
 namespace tasker::cli {
+namespace {
+
+// A lock that somebody holds in a console is an answer, too.
+constexpr std::chrono::seconds kLockTimeout{10};
+
+}  // namespace
+
 const char* to_string(ExitCode code) {
     switch (code) {
         case ExitCode::ok:
@@ -119,11 +126,12 @@ postgres::Address Context::address(const std::string& database_url) const {
     return {database_url, chosen->connect_timeout};
 }
 
-postgres::Connection Context::connect() const {
+postgres::Connection Context::connect(std::optional<std::chrono::milliseconds> lock_timeout) const {
     const DatabaseChoice choice = database();
     const postgres::Address to = address(choice.url);
     try {
-        postgres::Connection connection(to, {.application_name = "tasker command line"});
+        postgres::Connection connection(
+            to, {.application_name = "tasker command line", .lock_timeout = lock_timeout});
         read_only_ = connection.ground().read_only;
         return connection;
     } catch (const postgres::CannotConnect& error) {
@@ -136,10 +144,7 @@ postgres::Connection Context::connect() const {
 }
 
 postgres::Connection Context::connect_checked() const {
-    postgres::Connection connection = connect();
-    // A lock that somebody holds in a console is an answer, too. Options in the URL can set another limit.
-    connection.execute(
-        "SELECT set_config('lock_timeout', '10s', false) WHERE current_setting('lock_timeout') = '0'");
+    postgres::Connection connection = connect(kLockTimeout);
     const auto check = postgres::check_schema(connection);
     if (check.verdict != postgres::SchemaVerdict::ok)
         throw CommandError(ExitCode::schema_mismatch, check.message);

@@ -42,7 +42,8 @@ class Context {
     /// --config must be good; others that are not leave the default.
     postgres::Address address(const std::string& database_url) const;
     /// A connection to it. Throws CommandError (database_unreachable) with what to do.
-    postgres::Connection connect() const;
+    /// With a lock_timeout, waiting for a lock ends after it; a limit in the URL wins.
+    postgres::Connection connect(std::optional<std::chrono::milliseconds> lock_timeout = std::nullopt) const;
     /// The same, with the schema checked: throws CommandError (schema_mismatch) naming the command that
     /// helps.
     postgres::Connection connect_checked() const;

@@ -149,7 +149,7 @@ void add_task_explain(CLI::App& group, Context& context) {
         "  turn_full             ready, behind more steps than one turn takes\n"
         "  no_credit             every worker that serves it is full or busy\n"
         "  backoff, snoozed, not_before   its time has not come\n"
-        "  handed_back           workers keep giving it back: it pauses for longer each time\n"
+        "  handed_back           workers keep giving it back, so it pauses\n"
         "  no_session            no worker serves its handler in its namespace\n"
         "  waiting_for_parents   steps before it are not complete\n"
         "  failed, blocked_by_failed_step   an operator decides\n"

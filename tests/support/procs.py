@@ -12,6 +12,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 # Sanitizers and loaded machines are slower; no limit of a test is a measurement.
 PATIENCE = float(os.environ.get("TASKER_TEST_PATIENCE", "1"))
+# Whether the C++ programs were built with a sanitizer (set by bin/test).
+IS_SANITIZED = "ASAN_OPTIONS" in os.environ or "TSAN_OPTIONS" in os.environ
 
 
 def build_dir() -> Path:

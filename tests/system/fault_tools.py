@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from fake_worker import FakeWorker, reference
-from parts import System, wait_until
+from parts import System, procs, wait_until
 
 FAULT_HANDLERS = [Path(__file__).resolve().parent / "fault_handlers.py"]
 DIE = "Faults::DieHandler"
@@ -204,6 +204,10 @@ def assert_all_credit_is_back(system: System) -> None:
 def seconds_between(system: System, query: str, *parameters: Any) -> float:
     """An interval that the database measured, in seconds."""
     return float(system.value(f"SELECT extract(epoch FROM ({query}))::float8", *parameters))
+
+
+# What was freed stays in the sanitizer's quarantine for a while.
+SANITIZER_KIB = 512 * 1024 if procs.IS_SANITIZED else 0
 
 
 def resident_kib(pid: int) -> int:

@@ -32,8 +32,10 @@ def test_a_task_locked_in_a_console_waits_alone(console: tuple[System, psycopg.C
     """An idle-in-transaction session holds one task's row: others go on, that one ends later."""
     system, connection = console
     system.load_template(one_step("nap", SLEEP, handler_config={"sleep_ms": 100}))
+    # Long enough to be locked before it reports.
+    system.load_template(one_step("long_nap", SLEEP, handler_config={"sleep_ms": 3000}))
     system.python_worker("python", PYTHON_PATTERNS, "--handlers", SLEEP)
-    held = system.submit("tests/nap", {})
+    held = system.submit("tests/long_nap", {})
     wait_until(lambda: system.effects(), "it has begun", on_fail=system.describe)
     lock_task(connection, held)
     began = time.monotonic()

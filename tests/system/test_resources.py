@@ -11,7 +11,7 @@ from typing import Any, Optional
 import pytest
 
 from checks import assert_all_consistent, assert_first_attempts
-from fault_tools import assert_all_credit_is_back, one_step, resident_kib
+from fault_tools import SANITIZER_KIB, assert_all_credit_is_back, one_step, resident_kib
 from parts import ORCHESTRATOR, PATIENCE, Process, System, SystemFactory, procs, wait_until
 from workers import NOOP, chain
 
@@ -150,6 +150,7 @@ def test_a_low_soft_limit_of_descriptors_is_raised_to_the_hard_one(make_system: 
     system.wait_for_verdicts()
 
 
+@pytest.mark.skipif(procs.IS_SANITIZED, reason="a sanitizer needs descriptors to look at an object")
 def test_without_file_descriptors_it_says_so_and_goes_on_when_there_are_some(
     make_system: SystemFactory,
 ) -> None:
@@ -205,7 +206,7 @@ def test_memory_and_descriptors_return_to_the_baseline_after_heavy_load(system: 
         kib.append(resident_kib(system.orchestrator.pid))
         threads.append(len(list(Path(f"/proc/{system.orchestrator.pid}/task").iterdir())))
     print(f"after each wave of 2 000 steps: {kib} KiB, {threads} threads")
-    assert kib[-1] - kib[1] < 8 * 1024, "memory grows with the number of steps"
+    assert kib[-1] - kib[1] < 8 * 1024 + SANITIZER_KIB, "memory grows with the number of steps"
     assert max(threads[1:]) <= threads[0]
     # The connection of whoever asks for its health may be among them for a moment.
     wait_until(lambda: descriptors(orchestrator) <= files, "no descriptor has leaked", 10, orchestrator.tail)

@@ -30,8 +30,7 @@ BEGIN
         ORDER BY d.workflow_step_id, d.dead_letter_id DESC
     ), judged AS (
         SELECT s.*, d.batch_uuid, d.session, d.worker_id, d.worker_state, d.worker_seen_at, d.published_at, d.started_at,
-               d.times_out_at,
-               p.ahead, l.dead_letter_id, l.reason AS dead_letter_reason, w.ids AS waits_for,
+               d.times_out_at, p.ahead, l.dead_letter_id, l.reason AS dead_letter_reason, w.ids AS waits_for,
                tasker_explain_cause(s.state, s.remaining_parents, s.claim_first, s.claimable, s.next_attempt_at,
                    s.hand_back ->> 'reason', v_failed[s.at], d, p, k) AS cause,
                CASE WHEN s.state IN ('error', 'waiting_for_retry') THEN s.error ->> 'message' END AS message

@@ -115,11 +115,11 @@ ExitCode init(const Context& context, const fs::path& folder, const std::string&
 
 void add_init_commands(CLI::App& app, Context& context) {
     auto folder = std::make_shared<fs::path>(".");
-    auto python = std::make_shared<bool>(false);
     auto ruby = std::make_shared<bool>(false);
     CLI::App* command = app.add_subcommand("init", "make a small project: workflow, handlers, test, README");
     command->add_option("dir", *folder, "where (default: here); created when missing")->type_name("DIR");
-    auto* first = command->add_flag("--python", *python, "handlers in Python (default)");
+    const std::string meaning = "handlers in Python (default)";  // for the overload without a variable
+    auto* first = command->add_flag("--python", meaning);
     command->add_flag("--ruby", *ruby, "handlers in Ruby")->excludes(first);
     command->footer(kInitFooter);
     context.on_run(command,
