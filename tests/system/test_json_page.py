@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from parts import ROOT, System, SystemFactory, tasker
+from parts import ROOT, System, SystemFactory, tasker, wait_until
 from test_operators import BRITTLE, SINGLE, failed_task, wait_for_state
 from workers import PYTHON_PATTERNS
 
@@ -92,6 +92,8 @@ def test_every_field_of_an_answer_stands_on_the_page(answers: Answers) -> None:
     answers.check("task explain", *(["task", "explain", task] for task in tasks))
     answers.check("step show", ["step", "show", step])
     answers.check("batch list", ["batch", "list"])
+    # The orchestrator writes this list about once a second.
+    wait_until(lambda: system.value("SELECT count(*) FROM tasker_workers"), "the worker is listed")
     answers.check("worker list", ["worker", "list"])
     answers.check("dlq list", ["dlq", "list"])
     answers.check("attention", ["attention"])
@@ -99,8 +101,9 @@ def test_every_field_of_an_answer_stands_on_the_page(answers: Answers) -> None:
     answers.check("migrate status", ["migrate", "status"])
     answers.check("db check", ["db", "check"])
     answers.check("--show-config", ["--show-config"])
+    waiting = system.submit("tests/single", {}, "--not-before", "2099-01-01T00:00:00Z")
     answers.check(
         "step retry, resolve, cancel; task retry, cancel; dlq replay, discard",
         ["step", "retry", step],
-        ["task", "cancel", str(failed)],
+        ["task", "cancel", str(waiting)],
     )

@@ -15,7 +15,7 @@ import pytest
 import zmq
 
 from fake_worker import FakeWorker
-from parts import ORCHESTRATOR, PATIENCE, Process, System, SystemFactory, tasker, wait_until
+from parts import ORCHESTRATOR, PATIENCE, TASKER, Process, System, SystemFactory, tasker, wait_until
 from tests.support import procs
 from workers import ECHO, NOOP, PYTHON_PATTERNS, chain
 
@@ -107,7 +107,7 @@ def test_a_database_address_that_is_none_is_refused_wherever_it_stands(tmp_path:
     config.write_text("database:\n  url: nonsense\n")
     clean = {name: value for name, value in os.environ.items() if not name.startswith("TASKER_")}
     in_variable = {**clean, "TASKER_DATABASE_URL": "postgresql://u:geheim@h:99999/x"}
-    program = ORCHESTRATOR.with_name("tasker")
+    program = TASKER
     for command, env, named in (
         ([ORCHESTRATOR, "--config", config, "--check-config"], clean, f"{config}:2"),
         ([ORCHESTRATOR, "--config", config], clean, "database.url"),
@@ -131,7 +131,7 @@ def test_the_settings_in_force_are_shown_with_where_they_came_from(tmp_path: Pat
     def shown(*command: object) -> str:
         return procs.run([str(word) for word in command], env=env, cwd=tmp_path).stdout
 
-    program = ORCHESTRATOR.with_name("tasker")
+    program = TASKER
     for asked in (ORCHESTRATOR, program):
         text = shown(asked, "--config", config, "--show-config")
         assert "geheim" not in text
