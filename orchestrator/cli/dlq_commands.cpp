@@ -170,9 +170,7 @@ void add_list(CLI::App* group, Context& context) {
     command->add_option("--task", filter->task_id, "only of this task")->type_name("ID");
     command
         ->add_option("--reason", filter->reason,
-                     "session_lost, timed_out, not_accepted, held_unstarted, not_reported, absent, "
-                     "handler_still_running, retries_exhausted, snoozes_exhausted, handed_back_too_often, "
-                     "request_too_large or request_not_built")
+                     fmt::format("one of {}", fmt::join(dead_letter_reasons(), ", ")))
         ->type_name("REASON");
     const auto options = add_list_options(command);
     command->footer(
